@@ -1,0 +1,25 @@
+// SPDX-License-Identifier: MIT
+
+/**
+ * The backend for Bun: `bun:ffi` itself, untouched.
+ *
+ * It is reached through `process.getBuiltinModule`, which is synchronous and
+ * leaves no `bun:` specifier for bundlers and type checkers to trip over.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import type { BunFFI } from "./types.ts";
+
+/**
+ * Gives the module.
+ *
+ * @returns The module.
+ * @throws {Error} If this version of Bun has none.
+ */
+export function bunBackend(): BunFFI {
+  const module: unknown = process.getBuiltinModule("bun:ffi" as "process");
+  if (module === undefined) throw new Error("Cannot find the builtin module bun:ffi");
+  return module as BunFFI;
+}
