@@ -1,0 +1,457 @@
+// SPDX-License-Identifier: MIT
+/*
+ * Networks with a gateway process: leases, forwards, its death and return. The test plays the guest.
+ *
+ * The gateway is the program beside this one. Some tests put a copy of this test into a directory of its own, once
+ * without a gateway, and once with itself as a gateway that misbehaves.
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <netinet/in.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+
+#include "client.h"
+
+static struct client *c;
+static const uint8_t guest[6] = {0x52, 0x54, 0, 0, 0, 1};
+
+static void put16(uint8_t *at, uint32_t value) { at[0] = (uint8_t)(value >> 8), at[1] = (uint8_t)value; }
+
+/* A DHCP message in a frame; requested in network order or NULL. Its length. */
+static uint32_t dhcp_frame(uint8_t frame[400], const uint8_t mac[6], uint8_t type, const uint8_t *requested) {
+  memset(frame, 0, 400);
+  memset(frame, 255, 6);
+  memcpy(frame + 6, mac, 6);
+  frame[12] = 8;
+  uint8_t *ip = frame + 14, *udp = ip + 20, *dhcp = udp + 8, *option = dhcp + 240;
+  memcpy(dhcp, "\1\1\6\0mine", 8);
+  memcpy(dhcp + 28, mac, 6);
+  memcpy(dhcp + 236, "\x63\x82\x53\x63", 4);
+  memcpy(option, "\x35\1", 2), option[2] = type, option += 3;
+  memcpy(option, "\x0c\5guest", 7), option += 7;
+  if (requested) memcpy(option, "\x32\4", 2), memcpy(option + 2, requested, 4), option += 6;
+  *option++ = 255;
+  uint32_t length = (uint32_t)(option - udp);
+  put16(udp, 68), put16(udp + 2, 67), put16(udp + 4, length);
+  memcpy(ip, "\x45\0\0\0\0\0\0\0\x40\x11\0\0\0\0\0\0\xff\xff\xff\xff", 20);
+  put16(ip + 2, 20 + length);
+  uint32_t sum = 0;
+  for (int i = 0; i < 20; i += 2) sum += (uint32_t)ip[i] << 8 | ip[i + 1];
+  while (sum >> 16) sum = (sum & 0xffff) + (sum >> 16);
+  put16(ip + 10, sum ^ 0xffff);
+  return 34 + length;
+}
+
+/* Sends a DHCP message and answers the type of the reply (0: none within ms) and the address in it. */
+static uint8_t dhcp_ask(int32_t port, const uint8_t mac[6], uint8_t type, uint8_t address[4], int ms) {
+  uint8_t frame[400];
+  static const uint8_t none[4];
+  uint32_t length = dhcp_frame(frame, mac, type, memcmp(address, none, 4) ? address : NULL);
+  client_push(c, port, frame, length);
+  for (uint64_t end = vn_monotonic_ns() + (uint64_t)ms * 1000000; vn_monotonic_ns() < end;) {
+    int32_t count = client_drain(c, port, BATCH, 10);
+    for (int32_t i = 0; i < count; i++) {
+      const uint8_t *got = client_frame(c, i);
+      if (client_length(c, i) < 285 || got[12] != 8 || got[23] != 17 || got[37] != 68 || memcmp(got + 70, mac, 6)) continue;
+      memcpy(address, got + 58, 4);
+      for (const uint8_t *option = got + 282; option < got + client_length(c, i) && *option != 255; option += 2 + option[1])
+        if (*option == 53) return option[2];
+    }
+  }
+  return 0;
+}
+
+static bool lease(int32_t port, const uint8_t mac[6], uint8_t address[4]) {
+  return dhcp_ask(port, mac, 1, address, 3000) == 2 && dhcp_ask(port, mac, 3, address, 3000) == 5;
+}
+
+/* Process ids of this process's children of that name. */
+static int gateways(pid_t *pids) {
+  int count = 0;
+  DIR *directory = opendir("/proc");
+  for (struct dirent *entry; (entry = readdir(directory));) {
+    char path[300], text[512] = "", name[64] = "";
+    int pid = 0, parent = 0;
+    snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+    int fd = open(path, O_RDONLY);
+    if (fd < 0) continue;
+    if (read(fd, text, sizeof text - 1) > 0 && sscanf(text, "%d (%63[^)]) %*c %d", &pid, name, &parent) == 3 &&
+        parent == getpid() && strncmp(name, "vmnet-gateway", 13) == 0) {
+      if (pids) pids[count] = pid;
+      count++;
+    }
+    close(fd);
+  }
+  closedir(directory);
+  return count;
+}
+
+static bool lease_is_known(int32_t network, const uint8_t mac[6], const uint8_t address[4]) {
+  char text[32], has[64];
+  snprintf(text, sizeof text, "%u.%u.%u.%u", address[0], address[1], address[2], address[3]);
+  client_get(c, network, VN_GET_LEASES);
+  struct vn_reader reader;
+  struct vn_entry entry, field;
+  vn_list_read(&reader, c->result, c->length);
+  while (vn_list_next(&reader, &entry))
+    if (vn_list_find(entry.value, entry.length, VN_BYTES, "mac", &field) && memcmp(field.value, mac, 6) == 0 &&
+        vn_list_text(entry.value, entry.length, "address", has, sizeof has) && strcmp(has, text) == 0)
+      return true;
+  return false;
+}
+
+static void test_host_network_gives_leases_and_tells_of_them(void) {
+  int32_t network = client_network(c, 1000, true, NULL), port = client_start(c, network, NULL);
+  CHECK(network > 0 && port > 0 && gateways(NULL) == 1);
+  CHECK(strcmp(client_text(c, "vmnet_start_address"), "192.168.128.1") == 0);
+  CHECK(strcmp(client_text(c, "vmnet_end_address"), "192.168.128.254") == 0);
+  CHECK(strcmp(client_text(c, "vmnet_subnet_mask"), "255.255.255.0") == 0);
+  client_get(c, network, VN_GET_EVENTS); /* the gateway's start */
+  c->watched = network, c->seen = 0;
+  uint8_t address[4] = {0};
+  CHECK(lease(port, guest, address) && address[0] == 192 && address[2] == 128 && address[3] >= 2);
+  for (int i = 0; i < 100 && !lease_is_known(network, guest, address); i++) client_ready(c, network, 10);
+  if (!(c->seen & VN_READY_EVENT)) client_ready(c, network, 1000);
+  CHECK(lease_is_known(network, guest, address) && (c->seen & VN_READY_EVENT));
+  client_get(c, network, VN_GET_EVENTS);
+  struct vn_entry entry;
+  char hostname[64];
+  CHECK(vn_list_find(c->result, c->length, VN_LIST, "lease", &entry) && vn_list_number(entry.value, entry.length, "change", 0) == 1);
+  CHECK(vn_list_text(entry.value, entry.length, "hostname", hostname, sizeof hostname) && strcmp(hostname, "guest") == 0);
+  client_get(c, network, VN_GET_EVENTS);
+  CHECK(!vn_list_find(c->result, c->length, VN_LIST, "lease", &entry)); /* told once */
+  for (int i = 0; i < 1000; i++) { /* the queue runs over and says so */
+    uint8_t mac[6] = {2, 9, 0, 0, (uint8_t)(i >> 4), (uint8_t)i}, other[4] = {0};
+    if (i < 200) CHECK(lease(port, mac, other));
+    else dhcp_ask(port, guest, 3, address, 1000);
+  }
+  client_get(c, network, VN_GET_EVENTS);
+  CHECK((int64_t)client_number(c, "lost") > 0);
+  CHECK(client_stop(c, port) == 0 && client_stop(c, network) == 0 && gateways(NULL) == 0);
+}
+
+static void test_reservations_are_kept(void) {
+  struct vn_writer options = {.data = NULL};
+  vn_write_text(&options, "ipv4Subnet", "192.168.77.0/24");
+  vn_write_text(&options, "dhcpStart", "192.168.77.100");
+  vn_write_text(&options, "dhcpEnd", "192.168.77.110");
+  uint32_t mark = vn_write_begin(&options, "reservation");
+  vn_write_bytes(&options, "mac", guest, 6);
+  vn_write_text(&options, "address", "192.168.77.50");
+  vn_write_end(&options, mark);
+  int32_t network = client_network(c, 1000, true, &options), port = client_start(c, network, NULL);
+  uint8_t address[4] = {0}, other[4] = {0}, mac[6] = {2, 1};
+  CHECK(lease(port, guest, address) && address[3] == 50);
+  CHECK(lease(port, mac, other) && other[3] >= 100 && other[3] <= 110);
+  CHECK(client_stop(c, network) == 0);
+  vn_close(port);
+}
+
+static struct vn_writer forward_options(uint32_t external, bool add) {
+  struct vn_writer options = {.data = NULL};
+  vn_write_number(&options, "protocol", 6);
+  vn_write_number(&options, "externalPort", external);
+  if (add) {
+    vn_write_number(&options, "internalPort", 80);
+    vn_write_text(&options, "internalAddress", "192.168.66.2");
+  } else {
+    vn_write_number(&options, "family", 4);
+  }
+  return options;
+}
+
+static uint32_t forward(int32_t target, uint32_t op, uint32_t external) {
+  struct vn_writer options = forward_options(external, op == VN_OP_FORWARD_ADD);
+  return client_call(c, target, op, &options);
+}
+
+static uint32_t forwards(int32_t target) {
+  struct vn_reader reader;
+  struct vn_entry entry;
+  uint32_t count = 0;
+  CHECK(client_call(c, target, VN_OP_FORWARD_LIST, NULL) == 0);
+  vn_list_read(&reader, c->result, c->length);
+  while (vn_list_next(&reader, &entry)) count += vn_entry_is(&entry, VN_LIST, "forward");
+  return count;
+}
+
+static uint32_t free_port(void) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
+  socklen_t length = sizeof address;
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  bind(fd, (struct sockaddr *)&address, sizeof address);
+  getsockname(fd, (struct sockaddr *)&address, &length);
+  close(fd);
+  return ntohs(address.sin_port);
+}
+
+static bool connects(uint32_t port) {
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
+  int fd = socket(AF_INET, SOCK_STREAM, 0);
+  bool open = connect(fd, (struct sockaddr *)&address, sizeof address) == 0;
+  close(fd);
+  return open;
+}
+
+static int32_t shared_network(void) {
+  struct vn_writer options = {.data = NULL};
+  vn_write_text(&options, "ipv4Subnet", "192.168.66.0/24");
+  return client_network(c, 1001, true, &options);
+}
+
+static void test_forwards_come_and_go(void) {
+  uint32_t one = free_port(), two = free_port();
+  int32_t network = shared_network(), port = client_start(c, network, NULL);
+  CHECK(network > 0 && port > 0);
+  CHECK(forward(network, VN_OP_FORWARD_ADD, one) == 0 && connects(one) && forwards(network) == 1);
+  CHECK(forward(network, VN_OP_FORWARD_ADD, one) == VN_IN_USE && forwards(port) == 1);
+  CHECK(forward(network, VN_OP_FORWARD_REMOVE, two) == VN_NOT_FOUND);
+  CHECK(forward(port, VN_OP_FORWARD_ADD, two) == 0 && forwards(network) == 2 && connects(two));
+  CHECK(client_stop(c, port) == 0); /* takes its own forward along */
+  for (int i = 0; i < 100 && connects(two); i++) usleep(10000);
+  CHECK(!connects(two) && connects(one) && forwards(network) == 1);
+  CHECK(forward(network, VN_OP_FORWARD_REMOVE, one) == 0 && !connects(one) && forwards(network) == 0);
+  struct vn_writer bad = forward_options(70000, true);
+  CHECK(client_call(c, network, VN_OP_FORWARD_ADD, &bad) == VN_BAD_OPTION && !strcmp(client_text(c, "field"), "externalPort"));
+  CHECK(client_stop(c, network) == 0);
+  int32_t quiet = client_network(c, 1000, false, NULL);
+  CHECK(forward(quiet, VN_OP_FORWARD_ADD, one) == VN_UNSUPPORTED && client_stop(c, quiet) == 0);
+}
+
+static void test_joined_networks_forward_and_lease_too(void) {
+  uint32_t one = free_port();
+  int32_t network = shared_network();
+  CHECK(client_call(c, network, VN_OP_NETWORK_SHARE, NULL) == 0);
+  int32_t shared = client_handle(c);
+  struct vn_writer token = {.data = NULL};
+  vn_write_text(&token, "token", client_text(c, "token"));
+  CHECK(client_call(c, c->context, VN_OP_NETWORK_JOIN, &token) == 0);
+  CHECK(strcmp(client_text(c, "ipv4Subnet"), "192.168.66.0/24") == 0);
+  int32_t joined = client_handle(c), port = client_start(c, joined, NULL);
+  uint8_t address[4] = {0};
+  CHECK(port > 0 && lease(port, guest, address));
+  for (int i = 0; i < 100 && !lease_is_known(joined, guest, address); i++) client_ready(c, joined, 10);
+  CHECK(lease_is_known(joined, guest, address) && lease_is_known(network, guest, address));
+  CHECK(forward(joined, VN_OP_FORWARD_ADD, one) == 0 && forwards(joined) == 1 && forwards(network) == 1);
+  CHECK(forward(port, VN_OP_FORWARD_ADD, one) == VN_IN_USE && connects(one));
+  CHECK(forward(joined, VN_OP_FORWARD_REMOVE, one) == 0 && forwards(network) == 0);
+  CHECK(forward(joined, VN_OP_FORWARD_ADD, one) == 0 && client_stop(c, joined) == 0);
+  for (int i = 0; i < 100 && forwards(network); i++) usleep(10000);
+  CHECK(forwards(network) == 0 && client_stop(c, network) == 0);
+  vn_close(port), vn_close(shared);
+}
+
+static void test_killed_gateway_is_back_within_a_second(void) {
+  uint32_t one = free_port();
+  int32_t network = shared_network(), port = client_start(c, network, NULL), other = client_start(c, network, NULL);
+  uint8_t address[4] = {0}, again[4], frame[1000];
+  pid_t pids[64];
+  CHECK(lease(port, guest, address) && forward(network, VN_OP_FORWARD_ADD, one) == 0);
+  for (int i = 0; i < 100 && !lease_is_known(network, guest, address); i++) usleep(10000);
+  for (int round = 0; round < 3; round++) {
+    CHECK(gateways(pids) == 1);
+    for (uint32_t i = 0; i < 200; i++) {
+      make_frame(frame, sizeof frame, everybody, guest, i);
+      client_send(c, port, frame, sizeof frame);
+      if (i == 100) kill(pids[0], SIGKILL);
+    }
+    CHECK(client_expect(c, other, frame, sizeof frame, 1000)); /* the others do not notice */
+    memcpy(again, address, 4);
+    uint64_t begun = vn_monotonic_ns();
+    uint8_t answer = 0;
+    while (answer == 0 && vn_monotonic_ns() - begun < 2000000000) answer = dhcp_ask(port, guest, 3, again, 20);
+    CHECK(answer == 5 && memcmp(again, address, 4) == 0 && vn_monotonic_ns() - begun < 1000000000);
+    CHECK(lease_is_known(network, guest, address) && connects(one) && forwards(network) == 1);
+    CHECK(gateways(pids) == 1 && forward(network, VN_OP_FORWARD_REMOVE, one) == 0);
+    kill(pids[0], SIGKILL); /* a forward that is asked for meanwhile waits */
+    CHECK(forward(network, VN_OP_FORWARD_ADD, one) == 0 && connects(one));
+    usleep(1100000); /* a second of work: the next start is at once again */
+  }
+  client_get(c, network, VN_GET_EVENTS);
+  CHECK(strcmp(client_text(c, "gateway"), "running") == 0);
+  client_get(c, network, VN_GET_STATS);
+  CHECK(client_number(c, "gatewayStarts") == 7);
+  CHECK(client_stop(c, network) == 0 && gateways(NULL) == 0);
+  vn_close(port), vn_close(other);
+}
+
+static void test_overlapping_subnets_and_taken_forwards_fail(void) {
+  struct vn_writer options[4] = {{.data = NULL}};
+  int32_t network = shared_network();
+  vn_write_text(&options[0], "ipv4Subnet", "192.168.66.128/25");
+  CHECK(client_network(c, 1000, false, &options[0]) == -VN_IN_USE && !strcmp(client_text(c, "field"), "ipv4Subnet"));
+  vn_write_text(&options[1], "ipv4Subnet", "192.168.0.0/16");
+  CHECK(client_network(c, 1000, false, &options[1]) == -VN_IN_USE);
+  vn_write_number(&options[2], "vmnet_operation_mode", 1001);
+  vn_write_text(&options[2], "vmnet_start_address", "192.168.66.1");
+  vn_write_text(&options[2], "vmnet_end_address", "192.168.66.99");
+  vn_write_text(&options[2], "vmnet_subnet_mask", "255.255.255.0");
+  CHECK(client_start(c, c->context, &options[2]) == -VN_IN_USE);
+  int taken = socket(AF_INET, SOCK_STREAM, 0);
+  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
+  socklen_t length = sizeof address;
+  CHECK(bind(taken, (struct sockaddr *)&address, sizeof address) == 0 && listen(taken, 1) == 0);
+  getsockname(taken, (struct sockaddr *)&address, &length);
+  CHECK(forward(network, VN_OP_FORWARD_ADD, ntohs(address.sin_port)) == VN_IN_USE);
+  CHECK(client_stop(c, network) == 0);
+  struct vn_writer forwarded = forward_options(ntohs(address.sin_port), true);
+  uint32_t mark = vn_write_begin(&options[3], "forward");
+  struct vn_reader reader;
+  struct vn_entry entry;
+  vn_list_read(&reader, forwarded.data, forwarded.length);
+  while (vn_list_next(&reader, &entry)) vn_write_entry(&options[3], &entry);
+  vn_write_end(&options[3], mark);
+  vn_writer_free(&forwarded);
+  vn_write_text(&options[3], "ipv4Subnet", "192.168.66.0/24");
+  CHECK(client_network(c, 1001, true, &options[3]) == -VN_IN_USE && gateways(NULL) == 0);
+  close(taken);
+}
+
+static void test_default_networks_are_shared_and_end_with_their_last_interface(void) {
+  struct vn_writer mode[3] = {{.data = NULL}};
+  for (int i = 0; i < 3; i++) vn_write_number(&mode[i], "vmnet_operation_mode", 1000);
+  vn_write_text(&mode[2], "vmnet_start_address", "192.168.128.1");
+  vn_write_text(&mode[2], "vmnet_end_address", "192.168.128.254");
+  vn_write_text(&mode[2], "vmnet_subnet_mask", "255.255.255.0");
+  int32_t a = client_start(c, c->context, &mode[0]), b = client_start(c, c->context, &mode[1]), x = client_start(c, c->context, &mode[2]);
+  CHECK(a > 0 && b > 0 && x > 0 && gateways(NULL) == 1);
+  uint8_t frame[60];
+  make_frame(frame, 60, everybody, guest, 8);
+  CHECK(client_push(c, a, frame, 60) && client_expect(c, b, frame, 60, 1000) && client_expect(c, x, frame, 60, 1000));
+  CHECK(client_stop(c, a) == 0 && client_stop(c, x) == 0 && gateways(NULL) == 1);
+  CHECK(client_stop(c, b) == 0 && gateways(NULL) == 0);
+}
+
+static void test_probe_says_what_works(void) {
+  CHECK(client_call(c, c->context, VN_OP_PROBE, NULL) == 0);
+  CHECK(strcmp(client_text(c, "backend"), "embedded") == 0 && client_number(c, "gateway") == 1);
+  CHECK(client_text(c, "libslirp")[0] == '4' && strstr(client_text(c, "gatewayPath"), "/vmnet-gateway"));
+  CHECK(gateways(NULL) == 0 && client_call(c, c->context, VN_OP_SHARED_INTERFACES, NULL) == 0);
+}
+
+static void test_cycles_leave_no_process(void) {
+  int fds = count_entries("/proc/self/fd"), tasks = count_entries("/proc/self/task");
+  const char *longer = getenv("VN_LONG");
+  int rounds = longer && longer[0] ? 200 : 20;
+  for (int i = 0; i < rounds; i++) {
+    struct vn_writer mode = {.data = NULL};
+    vn_write_number(&mode, "vmnet_operation_mode", 1001);
+    int32_t port = client_start(c, c->context, &mode);
+    CHECK(port > 0);
+    if (i & 1) CHECK(client_stop(c, port) == 0);
+    else vn_close(port);
+  }
+  for (int i = 0; i < 400 && gateways(NULL); i++) usleep(5000);
+  CHECK(gateways(NULL) == 0 && settles("/proc/self/fd", fds) && settles("/proc/self/task", tasks));
+}
+
+/* Copies of this program beside another gateway, or none. */
+
+static int run_elsewhere(const char *role, bool gateway) {
+  char directory[] = "/tmp/vn-test-XXXXXX", self[PATH_MAX], copy[64], beside[64], command[PATH_MAX + 64];
+  ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
+  if (length < 0 || !mkdtemp(directory)) return -1;
+  self[length] = 0;
+  snprintf(copy, sizeof copy, "%s/test", directory);
+  snprintf(beside, sizeof beside, "%s/vmnet-gateway", directory);
+  snprintf(command, sizeof command, "cp '%s' %s", self, copy);
+  if (system(command) != 0 || (gateway && link(copy, beside) != 0)) return -1;
+  int status = -1;
+  pid_t pid = fork();
+  if (pid == 0) {
+    setenv("VN_TEST_ROLE", role, 1);
+    execl(copy, copy, role, (char *)NULL);
+    _exit(99);
+  }
+  waitpid(pid, &status, 0);
+  unlink(copy), unlink(beside), rmdir(directory);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void test_missing_gateway_is_named(void) { CHECK(run_elsewhere("missing", false) == 0); }
+
+static int run_missing(void) {
+  c = client_open();
+  if (client_network(c, 1000, true, NULL) != -VN_MISSING || !strstr(client_text(c, "needs"), "vmnet-gateway")) return 1;
+  if (client_call(c, c->context, VN_OP_PROBE, NULL) != 0 || client_number(c, "gateway") != 0) return 2;
+  int32_t network = client_network(c, 1000, false, NULL);
+  return network > 0 && client_start(c, network, NULL) > 0 ? 0 : 3;
+}
+
+/* A gateway of that behaviour: what the switch makes of anything it may hear. */
+static int run_gateway(const char *role) {
+  uint8_t header[4], bytes[4096];
+  struct vn_writer ready = {.data = NULL};
+  vn_write_text(&ready, "message", "ready");
+  vn_write_number(&ready, "status", 0);
+  if (strcmp(role, "silent") == 0) return (int)pause();
+  if (strcmp(role, "dying") == 0) return 3;
+  if (recv(4, header, 4, MSG_WAITALL) != 4) return 1;
+  if (strcmp(role, "babbling") == 0) {
+    put16(header, 0), put16(header + 2, ready.length);
+    if (write(4, header, 4) != 4 || write(4, ready.data, ready.length) < 0) return 1;
+    srand((unsigned)getpid());
+    for (int i = 0; i < 200; i++) {
+      for (size_t k = 0; k < sizeof bytes; k++) bytes[k] = (uint8_t)(rand() % 5 ? rand() : 0);
+      bytes[0] = bytes[1] = 0;
+      if (send(3 + (rand() % 50 == 0), bytes, 1 + (size_t)rand() % sizeof bytes, MSG_NOSIGNAL) < 0) return 1;
+    }
+  }
+  return 0;
+}
+
+static void test_silent_or_dying_gateways_fail_the_start(void) {
+  CHECK(run_elsewhere("dying", true) == 0);
+  CHECK(run_elsewhere("silent", true) == 0);
+}
+
+static int run_failing(void) {
+  c = client_open();
+  uint64_t begun = vn_monotonic_ns();
+  int32_t status = client_network(c, 1000, true, NULL);
+  bool in_time = vn_monotonic_ns() - begun < 9000000000;
+  return (status == -VN_SYSTEM || status == -VN_TIMEOUT) && in_time && gateways(NULL) == 0 ? 0 : 1;
+}
+
+static void test_babbling_gateway_harms_nobody(void) { CHECK(run_elsewhere("babbling", true) == 0); }
+
+static int run_babbling(void) {
+  c = client_open();
+  int32_t network = client_network(c, 1000, true, NULL), a = client_start(c, network, NULL), b = client_start(c, network, NULL);
+  if (network <= 0 || a <= 0 || b <= 0) return 1;
+  uint8_t frame[60];
+  for (uint32_t i = 0; i < 60; i++) {
+    make_frame(frame, 60, everybody, guest, i);
+    if (!client_push(c, a, frame, 60) || !client_expect(c, b, frame, 60, 2000)) return 2;
+    usleep(10000);
+  }
+  return client_stop(c, network) == 0 && gateways(NULL) == 0 ? 0 : 3;
+}
+
+int main(int argc, char **argv) {
+  const char *role = getenv("VN_TEST_ROLE");
+  if (role && strstr(argv[0], "vmnet-gateway")) return run_gateway(role);
+  if (role && argc > 1) return !strcmp(role, "missing") ? run_missing() : !strcmp(role, "babbling") ? run_babbling() : run_failing();
+  c = client_open();
+  RUN(test_host_network_gives_leases_and_tells_of_them);
+  RUN(test_reservations_are_kept);
+  RUN(test_forwards_come_and_go);
+  RUN(test_joined_networks_forward_and_lease_too);
+  RUN(test_killed_gateway_is_back_within_a_second);
+  RUN(test_overlapping_subnets_and_taken_forwards_fail);
+  RUN(test_default_networks_are_shared_and_end_with_their_last_interface);
+  RUN(test_probe_says_what_works);
+  RUN(test_cycles_leave_no_process);
+  RUN(test_missing_gateway_is_named);
+  RUN(test_silent_or_dying_gateways_fail_the_start);
+  RUN(test_babbling_gateway_harms_nobody);
+  client_close(c);
+  CHECK(vn_shutdown(2000) == 0);
+  return finish();
+}

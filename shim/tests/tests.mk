@@ -1,0 +1,44 @@
+# C tests. Every tests/<room>_<what>_test.c is a program of its own that ends with a line "N passed, N failed" and exits 1
+# when one failed. tests/core_* link core/ and a backend of their own (core_fake.c), tests/embedded_* the whole shim,
+# tests/gateway_* the gateway without its main(). ROOM=core runs one room's alone.
+
+LONG ?=
+ROOM ?= core embedded gateway
+SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
+SANITIZE_tsan := -fsanitize=thread -O1
+SANITIZE_plain :=
+
+tests_of = $(patsubst tests/%.c,%,$(wildcard $(patsubst %,tests/%_*_test.c,$(filter $(1),$(ROOM)))))
+CORE_TESTS := $(call tests_of,core)
+EMBEDDED_TESTS := $(call tests_of,embedded)
+GATEWAY_TESTS := $(call tests_of,gateway)
+TESTS := $(CORE_TESTS) $(EMBEDDED_TESTS) $(GATEWAY_TESTS)
+
+.PHONY: test test-plain test-asan test-tsan test-model test-fuzz run-tests
+test: test-plain test-asan test-tsan test-model test-fuzz
+
+test-plain test-asan test-tsan: test-%:
+	$(MAKE) BUILD=$(BUILD)/$* LONG=$(LONG) ROOM='$(ROOM)' CFLAGS='-O2 -g $(SANITIZE_$*)' run-tests
+
+# The gateway that the tests start is the one of the same build.
+run-tests: $(if $(filter-out core,$(ROOM)),$(BUILD)/vmnet-gateway) $(TESTS:%=$(BUILD)/%)
+	@for t in $(TESTS); do echo "$$t ($(notdir $(BUILD)))"; \
+	  VN_GATEWAY=$(abspath $(BUILD))/vmnet-gateway VN_LONG=$(LONG) $(abspath $(BUILD))/$$t || exit 1; done
+
+$(CORE_TESTS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/tests/%.o $(BUILD)/tests/core_fake.o $(CORE:%.c=$(BUILD)/%.o)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+$(EMBEDDED_TESTS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/tests/%.o $(SHIM_OBJECTS)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+$(GATEWAY_TESTS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/tests/%.o $(filter-out $(BUILD)/gateway/main.o,$(GATEWAY_OBJECTS))
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: bench-drain
+bench-drain: $(BUILD)/tests/core_drain_bench
+	$(abspath $<)
+
+$(BUILD)/tests/core_drain_bench: $(BUILD)/tests/core_drain_bench.o $(BUILD)/tests/core_fake.o $(CORE:%.c=$(BUILD)/%.o)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+include $(wildcard tests/model.mk tests/fuzz.mk)
