@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+
+/**
+ * Many packets in one buffer.
+ *
+ * @module
+ */
+
+import { envIfPermitted } from "../ffi/runtime.ts";
+import { show } from "./fields.ts";
+import { DESCRIPTOR_WORDS, Meta } from "./symbols.ts";
+
+/** Size of a {@linkcode PacketBatch}. */
+export interface PacketBatchOptions {
+  /** Packets that it takes at the most, from 1 to 4096; 64 by default. */
+  slots?: number;
+  /** Longest packet in bytes, from 14 to 65562; 1514 by default. See {@linkcode Interface.maxPacketSize}. */
+  maxPacketSize?: number;
+}
+
+/** What the library's own files see of a batch. */
+export interface BatchState {
+  readonly arena: Uint8Array;
+  readonly descriptors: Uint32Array;
+  readonly slots: number;
+  readonly maxPacketSize: number;
+  count: number;
+}
+
+/** Frames start at multiples of this, so that headers can be read as words. */
+const ALIGNMENT = 16;
+
+/** The state of a batch, for the library's own files. */
+export let stateOf: (batch: PacketBatch) => BatchState;
+
+/** A batch over a state, for the library's own files. */
+export let batchOf: (state: BatchState) => PacketBatch;
+
+/**
+ * Many packets in one buffer, to be read and written without an allocation per packet.
+ *
+ * A batch that a loop of {@linkcode Interface.batches} yields is borrowed: its bytes are good until the loop asks for
+ * the next one. {@linkcode PacketBatch.copy} keeps it.
+ *
+ * The fastest way to look at packets is {@linkcode PacketBatch.bytes} with {@linkcode PacketBatch.offset}; views by
+ * {@linkcode PacketBatch.at} are more convenient and nearly as fast, because a view is made anew only when a packet
+ * lies elsewhere than the one before it in the same slot.
+ *
+ * @example Usage
+ * ```ts
+ * import { PacketBatch } from "vmnet";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const batch = new PacketBatch({ slots: 8 });
+ * batch.push(new Uint8Array(60).fill(1));
+ * batch.push(new Uint8Array(1514).fill(2));
+ * assertEquals(batch.length, 2);
+ * assertEquals(batch.byteLength(1), 1514);
+ * assertEquals(batch.bytes[batch.offset(1)], 2);
+ * ```
+ */
+export class PacketBatch implements Iterable<Uint8Array> {
+  readonly #state: BatchState;
+  readonly #views: Uint8Array[] = [];
+  /** Offset and length of each view in `#views`; made when the first view is. */
+  #places: Uint32Array | undefined;
+
+  static {
+    stateOf = (batch) => batch.#state;
+    batchOf = (state) => new PacketBatch(state as PacketBatchOptions);
+  }
+
+  /**
+   * Makes an empty batch.
+   *
+   * @param options Its size.
+   * @throws {TypeError} If a value is not a number.
+   * @throws {RangeError} If a value is out of range.
+   */
+  constructor(options: PacketBatchOptions = {}) {
+    this.#state = "arena" in options ? options as BatchState : newState(options);
+  }
+
+  /** Number of packets. */
+  get length(): number {
+    return this.#state.count;
+  }
+
+  /** Number of packets that it takes at the most. */
+  get slots(): number {
+    return this.#state.slots;
+  }
+
+  /** The buffer with all the packets, for {@linkcode PacketBatch.offset}. */
+  get bytes(): Uint8Array {
+    return this.#state.arena;
+  }
+
+  /**
+   * Where a packet starts in {@linkcode PacketBatch.bytes}.
+   *
+   * @param index Which packet, from 0 to `length` - 1.
+   * @returns Its offset in bytes.
+   * @throws {RangeError} If there is no such packet.
+   */
+  offset(index: number): number {
+    return this.#word(index, 0);
+  }
+
+  /**
+   * How much of a packet is here.
+   *
+   * @param index Which packet, from 0 to `length` - 1.
+   * @returns Its length in bytes.
+   * @throws {RangeError} If there is no such packet.
+   */
+  byteLength(index: number): number {
+    return this.#word(index, 1);
+  }
+
+  /**
+   * How long a packet was before it was cut.
+   *
+   * @param index Which packet, from 0 to `length` - 1.
+   * @returns Its length in bytes, the same as {@linkcode PacketBatch.byteLength} unless it was cut.
+   * @throws {RangeError} If there is no such packet.
+   */
+  originalLength(index: number): number {
+    return this.#word(index, 2);
+  }
+
+  /**
+   * Whether a packet starts with a 12-byte `virtio_net_hdr_v1`.
+   *
+   * @param index Which packet, from 0 to `length` - 1.
+   * @returns True with option `enableVirtioHeader` of the interface.
+   * @throws {RangeError} If there is no such packet.
+   */
+  hasVirtioHeader(index: number): boolean {
+    return (this.#word(index, 3) & Meta.virtio) !== 0;
+  }
+
+  /**
+   * When a packet was read. Packets that were read together have the same time.
+   *
+   * @param index Which packet, from 0 to `length` - 1.
+   * @returns Nanoseconds since 1970.
+   * @throws {RangeError} If there is no such packet.
+   */
+  timestampNs(index: number): bigint {
+    return BigInt(this.#word(index, 5)) << 32n | BigInt(this.#word(index, 4));
+  }
+
+  /**
+   * A packet's bytes: a view, not a copy.
+   *
+   * @param index Which packet, from 0 to `length` - 1.
+   * @returns A view that is good as long as the batch is.
+   * @throws {RangeError} If there is no such packet.
+   */
+  at(index: number): Uint8Array {
+    const offset = this.#word(index, 0);
+    const length = this.#word(index, 1);
+    const places = this.#places ??= new Uint32Array(2 * this.#state.slots);
+    const view = this.#views[index];
+    if (view !== undefined && places[2 * index] === offset && places[2 * index + 1] === length) return view;
+    places[2 * index] = offset;
+    places[2 * index + 1] = length;
+    return this.#views[index] = this.#state.arena.subarray(offset, offset + length);
+  }
+
+  /** Yields {@linkcode PacketBatch.at} for every packet. */
+  *[Symbol.iterator](): IterableIterator<Uint8Array> {
+    for (let i = 0; i < this.#state.count; i++) yield this.at(i);
+  }
+
+  /**
+   * Appends a copy of a packet.
+   *
+   * @param packet The packet, at most `maxPacketSize` bytes long.
+   * @returns Whether there was room.
+   * @throws {TypeError} If `packet` is not a `Uint8Array`.
+   * @throws {RangeError} If `packet` is empty or longer than `maxPacketSize`.
+   */
+  push(packet: Uint8Array): boolean {
+    const state = this.#state;
+    if (!(packet instanceof Uint8Array)) {
+      throw new TypeError(`Cannot append packet: "packet" must be a Uint8Array, got ${show(packet)}`);
+    }
+    if (packet.length === 0 || packet.length > state.maxPacketSize) {
+      const takes = `from 1 to ${state.maxPacketSize} bytes`;
+      throw new RangeError(`Cannot append packet: it must be ${takes} long, got ${packet.length}`);
+    }
+    const at = state.count * DESCRIPTOR_WORDS;
+    const last = at - DESCRIPTOR_WORDS;
+    const end = state.count === 0 ? 0 : state.descriptors[last]! + state.descriptors[last + 1]!;
+    const offset = Math.ceil(end / ALIGNMENT) * ALIGNMENT;
+    if (state.count === state.slots || offset + packet.length > state.arena.length) return false;
+    state.arena.set(packet, offset);
+    state.descriptors.fill(0, at, at + DESCRIPTOR_WORDS);
+    state.descriptors[at] = offset;
+    state.descriptors[at + 1] = state.descriptors[at + 2] = packet.length;
+    state.count++;
+    return true;
+  }
+
+  /** Removes all packets. */
+  clear(): void {
+    this.#state.count = 0;
+  }
+
+  /**
+   * Copies the packets, to keep what is borrowed.
+   *
+   * @param start First packet to copy; 0 by default.
+   * @param end Packet before which to stop; `length` by default.
+   * @returns A batch of the same packets, in one buffer of its own.
+   */
+  copy(start: number = 0, end: number = this.#state.count): PacketBatch {
+    const { arena, descriptors, maxPacketSize } = this.#state;
+    const count = Math.max(0, Math.min(end, this.#state.count) - start);
+    const copied = descriptors.slice(start * DESCRIPTOR_WORDS, (start + count) * DESCRIPTOR_WORDS);
+    let [first, last, sum] = [Infinity, 0, 0];
+    for (let at = 0; at < copied.length; at += DESCRIPTOR_WORDS) {
+      first = Math.min(first, copied[at]!);
+      last = Math.max(last, copied[at]! + copied[at + 1]!);
+      sum += copied[at + 1]!;
+    }
+    const base = count === 0 ? 0 : first;
+    // One slice is one allocation and one memcpy; it pays unless the packets lie far apart, as with a fixed stride
+    const dense = last - base <= 2 * sum + ALIGNMENT * count;
+    const bytes = dense ? arena.slice(base, last) : new Uint8Array(sum);
+    for (let at = 0, to = 0; at < copied.length; at += DESCRIPTOR_WORDS) {
+      const [offset, length] = [copied[at]!, copied[at + 1]!];
+      if (!dense) bytes.set(arena.subarray(offset, offset + length), to);
+      copied[at] = dense ? offset - base : to;
+      to += length;
+    }
+    return batchOf({ arena: bytes, descriptors: copied, slots: count, maxPacketSize, count });
+  }
+
+  #word(index: number, word: number): number {
+    const state = this.#state;
+    // An unsigned integer, in the cheapest way to say so
+    if (index >>> 0 !== index || index >= state.count) throw noSuchPacket(index, state.count);
+    return state.descriptors[index * DESCRIPTOR_WORDS + word]!;
+  }
+}
+
+/** Whether borrowed batches are overwritten after their turn, so that a test which keeps one fails: `VMNET_CHECK=1`. */
+export function checksBorrowing(): boolean {
+  return checking ??= envIfPermitted("VMNET_CHECK") === "1";
+}
+let checking: boolean | undefined;
+
+/** Overwrites the packets of a batch whose turn is over. */
+export function poison(batch: PacketBatch): void {
+  const { arena, descriptors, count } = stateOf(batch);
+  for (let at = 0; at < count * DESCRIPTOR_WORDS; at += DESCRIPTOR_WORDS) {
+    arena.fill(0xdb, descriptors[at]!, descriptors[at]! + descriptors[at + 1]!);
+  }
+}
+
+function noSuchPacket(index: number, count: number): RangeError {
+  return new RangeError(`Cannot read packet: index must be from 0 to ${count - 1}, got ${show(index)}`);
+}
+
+function newState(options: PacketBatchOptions): BatchState {
+  const slots = checked("slots", options.slots ?? 64, 1, 4096);
+  const maxPacketSize = checked("maxPacketSize", options.maxPacketSize ?? 1514, 14, 65562);
+  const stride = Math.ceil(maxPacketSize / ALIGNMENT) * ALIGNMENT;
+  // Buffers that native code writes to are at least 4 KiB and made from an ArrayBuffer: smaller ones move in Bun
+  const arena = new Uint8Array(new ArrayBuffer(Math.max(4096, slots * stride)));
+  const descriptors = new Uint32Array(new ArrayBuffer(Math.max(4096, slots * DESCRIPTOR_WORDS * 4)));
+  return { arena, descriptors, slots, maxPacketSize, count: 0 };
+}
+
+function checked(name: string, value: unknown, min: number, max: number): number {
+  const message = `Cannot make batch: "${name}" must be an integer from ${min} to ${max}, got ${show(value)}`;
+  if (typeof value !== "number") throw new TypeError(message);
+  if (!Number.isInteger(value) || value < min || value > max) throw new RangeError(message);
+  return value;
+}

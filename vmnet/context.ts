@@ -1,0 +1,228 @@
+// SPDX-License-Identifier: MIT
+
+/**
+ * This thread's link to the shim.
+ *
+ * Theory of operation: there is one context per JavaScript thread, opened when the first object needs it. It has one
+ * doorbell, a socket that the runtime's event loop watches. When it rings, `vn_poll()` tells which handles have news:
+ * ended operations settle their promises, everything else goes to the object that attached itself to its handle.
+ *
+ * The doorbell keeps the program alive while somebody waits (`hold()` and `release()` count), and only then: a program
+ * that forgot to stop an interface ends by itself, and the exit hook takes the network down.
+ *
+ * @module
+ */
+
+import process from "node:process";
+import { isMainThread } from "node:worker_threads";
+import { type FdWatch, watchFd } from "../ffi/poll.ts";
+import { errorOf, type VmnetError } from "./errors.ts";
+import { show } from "./fields.ts";
+import { encodeList, List, type ListEntries } from "./list.ts";
+import { openShim, type Shim } from "./shim.ts";
+import { Status } from "./status.ts";
+import { Ready } from "./symbols.ts";
+
+/** Limits of one call that takes time. */
+export interface OperationOptions {
+  /** Ends the call early: its promise rejects with the signal's reason, and what it did is undone. */
+  signal?: AbortSignal | undefined;
+  /** Longest time in milliseconds, from 1 to 2147483647; 30000 by default. Code `timeout` when it is over. */
+  timeoutMs?: number | undefined;
+}
+
+/** Most calls take milliseconds; a macOS service that does not answer takes for ever. */
+const DEFAULT_TIMEOUT_MS = 30_000;
+
+/** How long the exit of the process waits for interfaces to stop. vmnet needs about 90 ms for one. */
+const SHUTDOWN_MS = 2000;
+
+/** Handles that one poll reports; 512 pairs fill the 4 KiB below which Bun may move a buffer. */
+const POLL_PAIRS = 512;
+
+/** Room for 256 events with the longest host names: events are told once, so the first try has to take them. */
+const SCRATCH_SIZE = 256 * 1024;
+
+interface Pending {
+  readonly action: string;
+  resolve(result: List): void;
+  reject(error: unknown): void;
+}
+
+let current: Context | undefined;
+
+/** The context of this thread, opened at the first call. */
+export class Context {
+  /** Handle of the context, the target of operations that belong to no object. */
+  readonly handle: number;
+  /** The functions of the shim. */
+  readonly shim: Shim;
+
+  readonly #watch: FdWatch;
+  readonly #pending = new Map<number, Pending>();
+  readonly #attached = new Map<number, (bits: number) => void>();
+  /** News of handles that were born in the same turn, before their objects could attach themselves. */
+  readonly #early = new Map<number, number>();
+  readonly #ready = new Uint32Array(new ArrayBuffer(POLL_PAIRS * 8));
+  #scratch = new Uint8Array(new ArrayBuffer(SCRATCH_SIZE));
+  #holds = 0;
+
+  /**
+   * The context of this thread.
+   *
+   * @throws {VmnetError} If the shim cannot be opened.
+   */
+  static current(): Context {
+    return current ??= new Context();
+  }
+
+  private constructor() {
+    this.shim = openShim();
+    this.handle = succeed(this.shim.vn_open(), "open context");
+    const doorbell = succeed(this.shim.vn_doorbell(this.handle), "open context");
+    this.#watch = watchFd(doorbell, () => this.#poll(), () => this.#ended());
+    // In a worker only what is its own may end; the main thread ends everything
+    process.on("exit", () => void (isWorker() ? this.shim.vn_close(this.handle) : this.shim.vn_shutdown(SHUTDOWN_MS)));
+  }
+
+  /** Keeps the program alive until {@linkcode release}. */
+  hold(): void {
+    if (this.#holds++ === 0) this.#watch.ref();
+  }
+
+  /** Takes one {@linkcode hold} back. */
+  release(): void {
+    if (--this.#holds === 0) this.#watch.unref();
+  }
+
+  /** Sends the news of a handle to a function, which must not throw. */
+  attach(handle: number, onReady: (bits: number) => void): void {
+    this.#attached.set(handle, onReady);
+    const bits = this.#early.get(handle);
+    this.#early.delete(handle);
+    if (bits !== undefined) onReady(bits);
+  }
+
+  /** Ends {@linkcode attach}. */
+  detach(handle: number): void {
+    this.#attached.delete(handle);
+    this.#early.delete(handle);
+  }
+
+  /**
+   * Runs an operation to its end.
+   *
+   * @param target Handle of the object, or of this context.
+   * @param op One of `Op`.
+   * @param action What is attempted, as in "start interface"; messages begin with it.
+   * @param entries Options of the operation.
+   * @param options Limits.
+   * @returns The result list.
+   * @throws {VmnetError} If the network says no, with code `timeout` when the time is over.
+   */
+  async operation(
+    target: number,
+    op: number,
+    action: string,
+    entries: ListEntries,
+    options: OperationOptions = {},
+  ): Promise<List> {
+    const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
+    if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 0x7fffffff) {
+      const takes = "an integer from 1 to 2147483647";
+      throw new RangeError(`Cannot ${action}: "timeoutMs" must be ${takes}, got ${show(timeoutMs)}`);
+    }
+    signal?.throwIfAborted();
+    const list = encodeList(entries);
+    const lent = list.length === 0 ? this.#scratch : list;
+    const operation = succeed(this.shim.vn_call(target, op, lent, list.length, timeoutMs), action);
+    const { promise, resolve, reject } = Promise.withResolvers<List>();
+    const pending: Pending = { action, resolve, reject };
+    const cancel = () => {
+      this.shim.vn_cancel(operation);
+      // It may succeed in this very moment, and then nobody would know what it made
+      pending.resolve = (result) => void this.shim.vn_close(result.number("handle") ?? 0);
+      reject(signal!.reason);
+    };
+    this.#pending.set(operation, pending);
+    signal?.addEventListener("abort", cancel, { once: true });
+    this.hold();
+    try {
+      const result = await promise;
+      // Made here and not where the doorbell rings, so that its stack leads to the caller
+      const status = result.number("status") ?? Status.ok;
+      if (status !== Status.ok && status !== Status.success) throw errorOf(action, status, result);
+      return result;
+    } finally {
+      signal?.removeEventListener("abort", cancel);
+      this.release();
+    }
+  }
+
+  /**
+   * Reads what an object says about itself.
+   *
+   * @param handle Handle of the object.
+   * @param what One of `Get`.
+   * @param action What is attempted; messages begin with it.
+   */
+  get(handle: number, what: number, action: string): List {
+    return this.#read(action, (out, capacity) => this.shim.vn_get(handle, what, out, capacity));
+  }
+
+  /** Lets the shim fill the scratch buffer, which grows until the answer fits. */
+  #read(action: string, fill: (out: Uint8Array, capacity: number) => number): List {
+    for (;;) {
+      const length = succeed(fill(this.#scratch, this.#scratch.length), action);
+      if (length <= this.#scratch.length) return new List(this.#scratch.subarray(0, length));
+      this.#scratch = new Uint8Array(new ArrayBuffer(length));
+    }
+  }
+
+  #poll(): void {
+    let count: number;
+    do {
+      count = this.shim.vn_poll(this.handle, this.#ready, POLL_PAIRS);
+      // A list of its own: a handler may make operations, and those are reported by the next poll
+      for (let i = 0; i < count; i++) this.#dispatch(this.#ready[2 * i]!, this.#ready[2 * i + 1]!);
+    } while (count === POLL_PAIRS);
+  }
+
+  #dispatch(handle: number, bits: number): void {
+    const pending = this.#pending.get(handle);
+    if (pending !== undefined) {
+      if ((bits & Ready.done) !== 0) this.#finish(handle, pending);
+      return;
+    }
+    const onReady = this.#attached.get(handle);
+    if (onReady !== undefined) onReady(bits);
+    else this.#early.set(handle, (this.#early.get(handle) ?? 0) | bits);
+  }
+
+  #finish(operation: number, pending: Pending): void {
+    this.#pending.delete(operation);
+    try {
+      pending.resolve(this.#read(pending.action, (out, capacity) => this.shim.vn_result(operation, out, capacity)));
+    } catch (error) {
+      pending.reject(error);
+    }
+  }
+
+  /** The shim closed the doorbell, because everything was shut down. */
+  #ended(): void {
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    for (const { action, reject } of pending) reject(errorOf(action, Status.stopped));
+    for (const onReady of [...this.#attached.values()]) onReady(Ready.state);
+  }
+}
+
+/** Deno runs web workers with `isMainThread` true, so their global scope is asked too. */
+function isWorker(): boolean {
+  return !isMainThread || "WorkerGlobalScope" in globalThis;
+}
+
+function succeed(answer: number, action: string): number {
+  if (answer < 0) throw errorOf(action, -answer) satisfies VmnetError;
+  return answer;
+}

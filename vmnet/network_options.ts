@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: MIT
+
+/**
+ * The configuration of a network: its type, its checks, its encoding.
+ *
+ * @module
+ */
+
+import { formatIpv4, formatMac, type Ipv4Subnet, isPrivateIpv4, isWithin, parseIpv4Subnet } from "./address.ts";
+import { Fields } from "./fields.ts";
+import { encodeRule, type PortForwardingRule } from "./forwarding.ts";
+import type { ListEntries, ListValue } from "./list.ts";
+import { modes } from "./options.ts";
+
+/** An address that DHCP keeps for one guest. */
+export interface DhcpReservation {
+  /** The guest's MAC address, for instance `"52:54:00:00:00:01"`. */
+  mac: string;
+  /** The guest's IPv4 address, within the network's subnet. */
+  address: string;
+}
+
+/** What {@linkcode Network.create} takes. */
+export interface NetworkOptions {
+  /** Whether guests reach the outside (`"shared"`, the default) or only the host and one another (`"host"`). */
+  mode?: "host" | "shared";
+  /** IPv4 subnet, private after RFC 1918, from /8 to /29; by default a free /24 in 192.168.0.0/16. */
+  ipv4Subnet?: string;
+  /** Unique local IPv6 prefix of 64 bits, for instance `"fd00:1:2:3::/64"`; random by default. */
+  ipv6Prefix?: string;
+  /** Largest IP packet in bytes, from 68 to 65535; 1500 by default. Guests get it by DHCP. */
+  mtu?: number;
+  /** Whether addresses are handed out by DHCP; true by default. */
+  dhcp?: boolean;
+  /** First address that DHCP hands out; by default the one after the gateway's. */
+  dhcpStart?: string;
+  /** Last address that DHCP hands out; by default the last of the subnet. */
+  dhcpEnd?: string;
+  /** How long a lease is valid, from 10 to 31536000 seconds; 86400 by default. */
+  leaseSeconds?: number;
+  /** Addresses that DHCP keeps for certain guests. */
+  dhcpReservations?: readonly DhcpReservation[];
+  /** Whether the gateway answers DNS; true by default. */
+  dnsProxy?: boolean;
+  /** Whether IPv4 reaches the outside in mode shared; true by default. */
+  nat44?: boolean;
+  /** Whether IPv6 reaches the outside in mode shared; true by default. */
+  nat66?: boolean;
+  /** Whether IPv6 routers are announced; true by default. */
+  routerAdvertisement?: boolean;
+  /** Ports of the host that lead to guests. */
+  portForwardingRules?: readonly PortForwardingRule[];
+  /** Physical interface that leads outside; by default the one of the default route. Needs macOS 26. */
+  externalInterface?: string;
+}
+
+const ACTION = "create network";
+
+const names = [
+  "mode",
+  "ipv4Subnet",
+  "ipv6Prefix",
+  "mtu",
+  "dhcp",
+  "dhcpStart",
+  "dhcpEnd",
+  "leaseSeconds",
+  "dhcpReservations",
+  "dnsProxy",
+  "nat44",
+  "nat66",
+  "routerAdvertisement",
+  "portForwardingRules",
+  "externalInterface",
+] as const satisfies readonly (keyof NetworkOptions)[];
+
+/**
+ * Checks the configuration of a network and encodes it.
+ *
+ * @throws {TypeError} If a name is not known, a value has the wrong kind, or options exclude one another.
+ * @throws {RangeError} If a value is out of range.
+ */
+export function encodeNetworkOptions(options: NetworkOptions): ListEntries {
+  const fields = new Fields(ACTION, options, names);
+  const mode = fields.oneOf("mode", ["host", "shared"]) ?? "shared";
+  if (mode === "host") fields.exclude(["externalInterface", "nat44", "nat66"], 'in mode "host"');
+  const subnet = readSubnet(fields);
+  if (fields.boolean("dhcp") === false) {
+    fields.exclude(["dhcpStart", "dhcpEnd", "leaseSeconds", "dhcpReservations"], "without DHCP");
+  }
+  const [dhcpStart, dhcpEnd] = readRange(fields, subnet);
+  const values: Record<string, ListValue | undefined> = {
+    mode: modes[mode],
+    ipv4Subnet: subnet && `${formatIpv4(subnet.base)}/${subnet.length}`,
+    ipv6Prefix: fields.ipv6Prefix64("ipv6Prefix"),
+    mtu: fields.integer("mtu", 68, 65535),
+    dhcpStart,
+    dhcpEnd,
+    leaseSeconds: fields.integer("leaseSeconds", 10, 31536000),
+    externalInterface: fields.text("externalInterface"),
+  };
+  for (const name of ["dhcp", "dnsProxy", "nat44", "nat66", "routerAdvertisement"] as const) {
+    values[name] = fields.boolean(name);
+  }
+  const entries = Object.entries(values).filter((entry): entry is [string, ListValue] => entry[1] !== undefined);
+  const taken = new Set<string>();
+  const reservations = fields.objects("dhcpReservations", (item, path) => readReservation(item, path, subnet, taken));
+  const rules = fields.objects("portForwardingRules", (item, path) => encodeRule(item, ACTION, path));
+  return [
+    ...entries,
+    ...reservations.map((entry) => ["reservation", entry] as const),
+    ...rules.map((entry) => ["forward", entry] as const),
+  ];
+}
+
+function readSubnet(fields: Fields): Ipv4Subnet | undefined {
+  const text = fields.text("ipv4Subnet");
+  if (text === undefined) return undefined;
+  const takes = 'a private subnet (RFC 1918) from /8 to /29 as "192.168.50.0/24"';
+  const subnet = parseIpv4Subnet(text);
+  if (subnet === undefined || subnet.length < 8 || subnet.length > 29) fields.outOfRange("ipv4Subnet", takes);
+  if (!isPrivateIpv4(subnet.base) || !isPrivateIpv4(subnet.last)) fields.outOfRange("ipv4Subnet", takes);
+  return subnet;
+}
+
+/** The host addresses of a subnet without its gateway, which is the first. */
+function guestRange(subnet: Ipv4Subnet): [first: number, last: number] {
+  return [subnet.base + 2, subnet.last - 1];
+}
+
+function checkGuestAddress(fields: Fields, name: string, subnet: Ipv4Subnet | undefined): number | undefined {
+  const address = fields.ipv4(name);
+  if (address === undefined || subnet === undefined) return address;
+  const [first, last] = guestRange(subnet);
+  if (isWithin(subnet, address) && address >= first && address <= last) return address;
+  return fields.outOfRange(name, `an address from "${formatIpv4(first)}" to "${formatIpv4(last)}"`);
+}
+
+function readRange(fields: Fields, subnet: Ipv4Subnet | undefined): [string | undefined, string | undefined] {
+  if (subnet === undefined) fields.exclude(["dhcpStart", "dhcpEnd", "dhcpReservations"], 'without "ipv4Subnet"');
+  const start = checkGuestAddress(fields, "dhcpStart", subnet);
+  const end = checkGuestAddress(fields, "dhcpEnd", subnet);
+  if (start !== undefined && end !== undefined && end < start) {
+    fields.outOfRange("dhcpEnd", `an address from "${formatIpv4(start)}" on, where "dhcpStart" is`);
+  }
+  return [start === undefined ? undefined : formatIpv4(start), end === undefined ? undefined : formatIpv4(end)];
+}
+
+function readReservation(
+  item: unknown,
+  path: string,
+  subnet: Ipv4Subnet | undefined,
+  taken: Set<string>,
+): ListEntries {
+  const fields = new Fields(ACTION, item, ["mac", "address"], path);
+  fields.require("mac", "address");
+  const mac = fields.mac("mac")!;
+  if ((mac[0]! & 1) === 1) fields.outOfRange("mac", "the address of one machine, not of a group");
+  const address = formatIpv4(checkGuestAddress(fields, "address", subnet)!);
+  for (const [name, value] of [["mac", formatMac(mac)], ["address", address]] as const) {
+    if (taken.has(value)) fields.outOfRange(name, "in no other reservation");
+    taken.add(value);
+  }
+  return [["mac", mac], ["address", address]];
+}

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+
+/**
+ * What the reading and the writing half of an interface have in common.
+ *
+ * @module
+ */
+
+import type { Context } from "./context.ts";
+import { errorOf, stoppedError, type VmnetError } from "./errors.ts";
+import type { List } from "./list.ts";
+import type { Shim } from "./shim.ts";
+import { Status } from "./status.ts";
+import { Get, Ready } from "./symbols.ts";
+
+/** Limits of an interface, as vmnet reports them. */
+export interface PortLimits {
+  /** Shortest frame in bytes. */
+  readonly minPacketSize: number;
+  /** Longest frame in bytes, virtio header included. */
+  readonly maxPacketSize: number;
+  /** Frames that one read answers at the most. */
+  readonly maxReadPacketCount: number;
+  /** Frames that one write takes at the most. */
+  readonly maxWritePacketCount: number;
+}
+
+/** The handle of an interface, its limits and its state. */
+export class Port {
+  readonly context: Context;
+  readonly shim: Shim;
+  readonly handle: number;
+  readonly limits: PortLimits;
+  /** Whether the script has stopped the interface. */
+  stopping = false;
+  /** Whether the interface has ended by itself. */
+  failed = false;
+  /** Called when frames wait or the state has changed. */
+  onReadable: () => void = () => {};
+  /** Called when there is room again or the state has changed. */
+  onWritable: () => void = () => {};
+
+  #status: number = Status.ok;
+  #state: List | undefined;
+
+  constructor(context: Context, handle: number, limits: PortLimits) {
+    this.context = context;
+    this.shim = context.shim;
+    this.handle = handle;
+    this.limits = limits;
+    context.attach(handle, (bits) => this.#onReady(bits));
+  }
+
+  /** Throws if the interface does not work any more. */
+  check(action: string): void {
+    if (this.stopping || this.failed) throw this.errorOf(action, this.#status);
+  }
+
+  /** The error for a status, or for what ended the interface. */
+  errorOf(action: string, status: number): VmnetError {
+    if (this.stopping) return stoppedError(action);
+    return this.failed ? errorOf(action, this.#status, this.#state) : errorOf(action, status);
+  }
+
+  /** Marks the interface as stopped by the script and wakes everybody who waits. */
+  stop(): void {
+    this.stopping = true;
+    this.onReadable();
+    this.onWritable();
+  }
+
+  #onReady(bits: number): void {
+    if ((bits & Ready.state) !== 0) this.#readState();
+    if ((bits & (Ready.packets | Ready.state)) !== 0) this.onReadable();
+    if ((bits & (Ready.writable | Ready.state)) !== 0) this.onWritable();
+  }
+
+  #readState(): void {
+    if (this.stopping || this.failed) return;
+    try {
+      this.#state = this.context.get(this.handle, Get.state, "use interface");
+      this.#status = this.#state.number("status") ?? Status.ok;
+    } catch (error) {
+      this.#status = (error as VmnetError).status;
+    }
+    this.failed = this.#status !== Status.ok && this.#status !== Status.success;
+  }
+}
