@@ -39,7 +39,10 @@ describe("Network.join() in another process and another runtime", { skip }, () =
       ]);
       await using here = guestHere!;
       await using there = guestThere!;
-      assertEquals(network.currentLeases().map(({ macAddress }) => macAddress).sort(), ["52:54:00:00:00:0a", "52:54:00:00:00:0b"]);
+      assertEquals(network.currentLeases().map(({ macAddress }) => macAddress).sort(), [
+        "52:54:00:00:00:0a",
+        "52:54:00:00:00:0b",
+      ]);
       await there.sh("echo from there >/www/index.html; httpd -p 80 -h /www");
       assertEquals(await here.sh(`timeout 10 wget -q -O - http://${there.lease!.ip}/`), "from there");
       assertStringIncludes(await there.sh(`ping -c 1 -W 2 ${here.lease!.ip}`), "1 packets received");

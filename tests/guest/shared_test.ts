@@ -104,8 +104,10 @@ describe("a guest on a shared network", { skip: whyNoGuest() || (outside ? false
   });
 
   it("TCP reaches the outside over IPv6 after a router advertisement", async () => {
-    const probe = "ip -6 addr show dev eth0 scope global | grep -c inet6";
+    // While the guest still asks whether somebody else has the address it would send from its link-local one
+    const probe = "ip -6 addr show dev eth0 scope global | grep inet6 | grep -vc tentative";
     await until("a global address", async () => Number((await guest.run(probe)).output) > 0, 20_000);
+    assertMatch(await guest.sh("cat /proc/sys/net/ipv6/conf/eth0/mtu"), /^1400$/);
     assertEquals(await guest.sh(`timeout 10 wget -q -O - "http://[${outside6}]/"`), outsidePage);
   });
 
