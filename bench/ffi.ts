@@ -18,8 +18,9 @@ import { type BenchCase, cases, contenders, loopOf } from "./ffi_cases.ts";
 import { runtimeName } from "../ffi/runtime.ts";
 import process from "node:process";
 
-const rounds = Number(process.argv[2] ?? 15);
-const calls = Number(process.argv[3] ?? 200_000);
+// Many short rounds: in 20 to 50 microseconds a busy machine seldom interrupts
+const rounds = Number(process.argv[2] ?? 501);
+const calls = Number(process.argv[3] ?? 5000);
 const filter = process.argv[4] ?? "";
 
 function median(numbers: readonly number[]): number {
@@ -34,7 +35,7 @@ function measure(entry: BenchCase): Map<string, number[]> {
     .map((contender) => ({ contender, loop: loopOf(entry, contender) }));
   const times = new Map(loops.map(({ contender }) => [contender, [] as number[]]));
   // Enough turns for the optimising compilers
-  for (const { loop } of loops) for (let i = 0; i < 5; i++) loop(calls / 5);
+  for (const { loop } of loops) for (let i = 0; i < 20; i++) loop(10_000);
   for (let round = 0; round < rounds; round++) {
     for (const { contender, loop } of loops) {
       const start = performance.now();

@@ -234,8 +234,6 @@ export function sourceOf({ args, returns }: Signature): string {
   if (args.length > 0) {
     lines.push(`    if (arguments.length < ${args.length}) throw tooFewArguments(site, arguments.length);`);
   }
-  // As a number, null takes the short way. A bigint here would have to be allocated
-  isDualAt.forEach((yes, i) => yes && lines.push(`    if (a${i} === null) a${i} = 0;`));
   if (shapes > 0) {
     lines.push(`    const r = ${branches([])};`);
   } else {

@@ -26,7 +26,7 @@ import {
   type PointerObject,
   withBarePermission,
 } from "./deno_api.ts";
-import { describe, ffiError } from "./errors.ts";
+import { describe, ffiError, type FFIErrorCode } from "./errors.ts";
 import { resolveType, typeTable } from "./ffi_type.ts";
 import { CString, ptr, read, toArrayBuffer, toBuffer } from "./memory.ts";
 import type { BunFFI, CallableFunctionWithClose, ConvertFns, FFIFunction, Library, Pointer, Symbols } from "./types.ts";
@@ -70,7 +70,7 @@ function decorate({ call }: Compiled, name: string, address: () => Pointer): Nat
 }
 
 /** Turns what `Deno.dlopen` throws into what `bun:ffi` throws. */
-function openError(error: unknown, name: string, symbol?: string): Error {
+function openError(error: unknown, name: string, symbol?: string): Error & { code: FFIErrorCode } {
   const message = error instanceof Error ? error.message : String(error);
   if (error instanceof Error && error.name === "NotCapable") {
     return ffiError(
@@ -104,7 +104,7 @@ function toPath(name: unknown): string {
 
 /** All handles of one library. */
 class Handles {
-  readonly #path: string;
+  #path: string;
   readonly #name: string;
   readonly #handles: NativeLibrary[] = [];
 
@@ -115,11 +115,20 @@ class Handles {
 
   /** Opens the library for some symbols. */
   open(symbols: Record<string, NativeSignature | NativeStatic>, symbol?: string): Readonly<Record<string, unknown>> {
+    const { dlopen } = denoNamespace();
     let handle: NativeLibrary;
     try {
-      handle = denoNamespace().dlopen(this.#path, symbols);
+      handle = dlopen(this.#path, symbols);
     } catch (error) {
-      throw openError(error, this.#name, symbol);
+      const opened = openError(error, this.#name, symbol);
+      if (opened.code !== "ERR_DLOPEN_FAILED" || this.#path === resolve(this.#path)) throw opened;
+      // What the loader does not know may be a file here: so does Bun
+      try {
+        handle = dlopen(resolve(this.#path), symbols);
+      } catch {
+        throw opened;
+      }
+      this.#path = resolve(this.#path);
     }
     this.#handles.push(handle);
     return handle.symbols;
@@ -206,7 +215,7 @@ function linkSymbols<const Fns extends Symbols>(symbols: Fns): Library<Fns> {
 
 let count = 0;
 
-function CFunction(declaration: FFIFunction & { readonly ptr: Pointer | bigint }): CallableFunctionWithClose {
+function CFunction(declaration: FFIFunction & { readonly ptr: Pointer | number | bigint }): CallableFunctionWithClose {
   if (typeof declaration !== "object" || declaration === null) {
     throw ffiError(TypeError, "ERR_INVALID_ARG_TYPE", 'Expected an options object with a "ptr"');
   }

@@ -11,7 +11,7 @@ import { Buffer } from "node:buffer";
 import { addressOf, isMemory } from "./convert.ts";
 import { denoNamespace, type NativeView, withBarePermission } from "./deno_api.ts";
 import { describe, ffiError } from "./errors.ts";
-import type { CStringConstructor, CStringObject, Pointer, PtrFn, Read, ToArrayBufferFn, ToBufferFn } from "./types.ts";
+import type { CStringConstructor, Pointer, PtrFn, Read, ToArrayBufferFn, ToBufferFn } from "./types.ts";
 
 function invalid(message: string): TypeError {
   return ffiError(TypeError, "ERR_INVALID_ARG_TYPE", message);
@@ -83,7 +83,7 @@ function viewAt(pointer: unknown, action: string): NativeView {
 /** Makes one of the functions of {@linkcode read}. */
 function reader<T>(name: string, get: (view: NativeView, offset: number) => T) {
   const action = `read ${name}`;
-  return (pointer: Pointer | bigint, byteOffset?: number): T =>
+  return (pointer: Pointer | number | bigint, byteOffset?: number): T =>
     get(viewAt(pointer, action), checkOffset(byteOffset, action));
 }
 
@@ -178,10 +178,10 @@ function stringAt(pointer: unknown, byteOffset: unknown, byteLength: unknown): s
  */
 function CStringFunction(
   this: unknown,
-  pointer?: Pointer | bigint | null,
+  pointer?: Pointer | number | bigint | null,
   byteOffset?: number,
   byteLength?: number,
-): CStringObject | string {
+): string {
   const text = stringAt(pointer, byteOffset, byteLength);
   if (new.target === undefined) return text;
   const object = Object.assign(new String(text), { ptr: pointer ?? null, byteOffset, byteLength });

@@ -36,7 +36,6 @@ import type {
   CcFn,
   CFunctionFn,
   CStringConstructor,
-  CStringObject,
   DlopenFn,
   JSCallbackConstructor,
   JSCallbackObject,
@@ -187,7 +186,7 @@ export type JSCallback = JSCallbackObject;
 export const CString: CStringConstructor = backend.CString;
 
 /** Type of a {@linkcode CString}. */
-export type CString = CStringObject;
+export type CString = string;
 
 /**
  * Takes the address of a buffer. It is valid as long as the buffer is kept

@@ -191,7 +191,8 @@ export function watchFd(
   }
   let closing = false;
   let isClosed = false;
-  const { promise: closed, resolve } = Promise.withResolvers<void>();
+  let resolve: () => void;
+  const closed = new Promise<void>((done) => resolve = done);
   const adopt = runtimeName === "bun" ? adoptWithBun : adoptWithNode;
   const adapter = adopt(fd, {
     readable() {

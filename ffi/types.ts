@@ -20,14 +20,8 @@ export type Pointer = number & { __pointer__: null };
 /** A type as it stands in a declaration: its name or its number. */
 export type FFITypeOrString = FFITypeName | FFITypeNumber;
 
-/**
- * A string read from memory: a plain string, or, made with `new` on Deno, a
- * `String` object.
- */
-export interface CStringObject extends String {
-  /** Gives the plain string. */
-  toString(): string;
-}
+/** A string read from memory. */
+export type CString = string;
 
 /** Everything that can stand for an address. */
 export type PointerLike =
@@ -70,13 +64,13 @@ export interface FFITypeToArgsType {
   /** `void` */
   13: undefined;
   /** `cstring` */
-  14: PointerLike | CStringObject;
+  14: PointerLike | string;
   /** `i64_fast` */
   15: number | bigint;
   /** `u64_fast` */
   16: number | bigint;
-  /** `function` */
-  17: Pointer | bigint | JSCallbackObject;
+  /** `function`. In `bun-types` it may be `null`, like the `ptr` of a callback; a call refuses it. */
+  17: Pointer | bigint | JSCallbackObject | null;
   /** `napi_env` */
   18: unknown;
   /** `napi_value` */
@@ -114,17 +108,17 @@ export interface FFITypeToReturnsType {
   /** `bool` */
   11: boolean;
   /** `ptr` */
-  12: Pointer | null;
+  12: Pointer | bigint | null;
   /** `void` */
   13: undefined;
-  /** Typed as in `bun-types`. A `NULL` arrives as `null`: compare with it when C may return one. */
-  14: string;
+  /** `cstring` */
+  14: string | null;
   /** `i64_fast` */
   15: number | bigint;
   /** `u64_fast` */
   16: number | bigint;
   /** `function` */
-  17: Pointer | null;
+  17: Pointer | bigint | null;
   /** `napi_env` */
   18: unknown;
   /** `napi_value` */
@@ -145,7 +139,7 @@ export interface FFIFunction {
   /** Type of the result, `"void"` when left out. */
   readonly returns?: FFITypeOrString;
   /** Address of the function, for {@linkcode CFunctionFn | CFunction} and {@linkcode LinkSymbolsFn | linkSymbols}. */
-  readonly ptr?: Pointer | bigint;
+  readonly ptr?: Pointer | number | bigint;
   /** Whether a callback may be called from another thread. */
   readonly threadsafe?: boolean;
 }
@@ -198,14 +192,12 @@ export interface JSCallbackConstructor {
   readonly prototype: JSCallbackObject;
 }
 
-/** Type of the class {@linkcode CString}. */
+/** Type of the function {@linkcode CString}. */
 export interface CStringConstructor {
+  /** Reads a string. On Deno it is a `String` object, since no JavaScript can give a plain one to `new`. */
+  new (ptr: Pointer | number | bigint | null, byteOffset?: number, byteLength?: number): string;
   /** Reads a string. */
-  new (ptr: Pointer | bigint | null, byteOffset?: number, byteLength?: number): CStringObject;
-  /** Reads a string. */
-  (ptr: Pointer | bigint | null, byteOffset?: number, byteLength?: number): string;
-  /** Prototype of the objects that `new` makes. */
-  readonly prototype: CStringObject;
+  (ptr: Pointer | number | bigint | null, byteOffset?: number, byteLength?: number): string;
 }
 
 /** A function made by `CFunction`. */
@@ -224,7 +216,7 @@ export type DlopenFn = <const Fns extends Symbols>(name: string | URL, symbols: 
 export type LinkSymbolsFn = <const Fns extends Symbols>(symbols: Fns) => Library<Fns>;
 
 /** Type of `CFunction`. */
-export type CFunctionFn = (fn: FFIFunction & { readonly ptr: Pointer | bigint }) => CallableFunctionWithClose;
+export type CFunctionFn = (fn: FFIFunction & { readonly ptr: Pointer | number | bigint }) => CallableFunctionWithClose;
 
 /** What `cc` is told. */
 export interface CcOptions<Fns extends Symbols> {
@@ -258,27 +250,27 @@ export type PtrFn = (view: ArrayBufferView<ArrayBufferLike> | ArrayBufferLike, b
 
 /** Type of `toArrayBuffer`. */
 export type ToArrayBufferFn = (
-  ptr: Pointer | bigint,
+  ptr: Pointer | number | bigint,
   byteOffset?: number,
   byteLength?: number,
-  deallocatorContext?: Pointer | bigint | null,
-  deallocator?: Pointer | bigint | null,
+  deallocatorContext?: Pointer | number | bigint | null,
+  deallocator?: Pointer | number | bigint | null,
 ) => ArrayBuffer;
 
 /** Type of `toBuffer`. */
 export type ToBufferFn = (
-  ptr: Pointer | bigint,
+  ptr: Pointer | number | bigint,
   byteOffset?: number,
   byteLength?: number,
-  deallocatorContext?: Pointer | bigint | null,
-  deallocator?: Pointer | bigint | null,
+  deallocatorContext?: Pointer | number | bigint | null,
+  deallocator?: Pointer | number | bigint | null,
 ) => Buffer;
 
 /** Reads a number. */
-export type ReadNumber = (ptr: Pointer | bigint, byteOffset?: number) => number;
+export type ReadNumber = (ptr: Pointer | number | bigint, byteOffset?: number) => number;
 
 /** Reads a bigint. */
-export type ReadBigInt = (ptr: Pointer | bigint, byteOffset?: number) => bigint;
+export type ReadBigInt = (ptr: Pointer | number | bigint, byteOffset?: number) => bigint;
 
 /** Type of `read`. */
 export interface Read {

@@ -10,14 +10,24 @@ const last = (text, expression) => [...text.matchAll(expression)].at(-1);
 
 const number = (match, group = 1) => Number(match?.[group] ?? 0);
 
-/** `ok | 12 passed (3 steps) | 1 failed | 2 ignored | 4 filtered out (29ms)` */
+/**
+ * A `describe()` with its cases is one test with steps in Deno, so steps that passed count as well.
+ * `ok | 12 passed (3 steps) | 1 failed | 2 ignored | 4 filtered out (29ms)`
+ */
 function deno(text) {
-  const line = last(text, /^(?:ok|FAILED) \| (\d+) passed.*? \| (\d+) failed(.*)$/gm);
+  const line = last(text, /^(?:ok|FAILED) \| (\d+) passed(?: \((\d+) steps?\))? \| (\d+) failed(.*)$/gm);
   if (!line) return undefined;
-  return { passed: number(line), failed: number(line, 2), skipped: number(line[3].match(/(\d+) ignored/)) };
+  return {
+    passed: number(line) + number(line, 2),
+    failed: number(line, 3),
+    skipped: number(line[4].match(/(\d+) ignored/)),
+  };
 }
 
-/** ` 12 pass`, ` 1 skip`, ` 1 todo`, ` 0 fail`, ` 1 error`, each on a line of its own above `Ran 14 tests`; an error is one of the failures */
+/**
+ * ` 12 pass`, ` 1 skip`, ` 1 todo`, ` 0 fail`, ` 1 error`, each on a line of its own above `Ran 14 tests`. An error is one
+ * of the failures.
+ */
 function bun(text) {
   if (!last(text, /^Ran \d+ tests? across/gm)) return undefined;
   const count = (word) => number(last(text, new RegExp(`^ *(\\d+) ${word}s?$`, "gm")));

@@ -182,7 +182,11 @@ export function makeGuest() {
   if (obstacle) throw new Error(`Cannot make the guest image: ${obstacle}`);
   const wantsExtra = !guest.extraReady && extraPrograms.every(which);
   if ((guest.ready && !wantsExtra) || process.env.VMNET_GUEST) return guest;
-  mkdirSync(dirname(guest.directory), { recursive: true });
+  try {
+    mkdirSync(dirname(guest.directory), { recursive: true });
+  } catch (error) {
+    throw new Error(`Cannot make the guest image: ${error.message}; XDG_CACHE_HOME may name another cache`);
+  }
   removeLeftovers(dirname(guest.directory));
   const place = mkdtempSync(join(dirname(guest.directory), ".new-"));
   try {

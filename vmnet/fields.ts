@@ -81,9 +81,10 @@ export class Fields {
   /** Throws if any of these fields is given, as it does not go with what `reason` says. */
   exclude(names: readonly string[], reason: string): void {
     for (const name of names) {
-      if (this.has(name)) {
-        throw new TypeError(`Cannot ${this.#action}: "${this.#path}${name}" cannot be used ${reason}`);
-      }
+      const value = this.#source[name];
+      // An empty list asks for nothing
+      if (value === undefined || Array.isArray(value) && value.length === 0) continue;
+      throw new TypeError(`Cannot ${this.#action}: "${this.#path}${name}" cannot be used ${reason}`);
     }
   }
 

@@ -14,7 +14,7 @@
  *
  * const decoder = new StreamDecoder();
  * assertEquals(decoder.decode(bytes.subarray(0, 100)).length, 1);
- * assertEquals(decoder.decode(bytes.subarray(100)), [frames[1]]);
+ * assertEquals(decoder.decode(bytes.subarray(100)), frames.slice(1));
  * ```
  *
  * @module

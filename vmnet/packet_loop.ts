@@ -70,7 +70,10 @@ export class PacketReader {
 
   constructor(port: Port) {
     this.#port = port;
-    port.onReadable = () => this.#wake?.();
+    port.onReadable = () => {
+      this.#turnStart = performance.now();
+      this.#wake?.();
+    };
   }
 
   /** Makes the caller the only reader. */
@@ -219,7 +222,6 @@ export class PacketReader {
       this.#wake = undefined;
       signal?.removeEventListener("abort", wake);
       context.release();
-      this.#turnStart = performance.now();
       resolve();
     };
     this.#wake = wake;

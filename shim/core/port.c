@@ -88,8 +88,8 @@ int32_t vn_port_send(struct vn_port *port, const uint8_t *arena, uint32_t arena_
   descriptors += (size_t)first * VN_DESCRIPTOR_WORDS;
   uint32_t done = 0, checked[CHUNK * VN_DESCRIPTOR_WORDS];
   while (done < count && !status) {
-    uint32_t ready = check(port, arena_length, descriptors + (size_t)done * VN_DESCRIPTOR_WORDS, count - done, checked, &status);
-    const uint32_t *at = checked;
+    const uint32_t *from = descriptors + (size_t)done * VN_DESCRIPTOR_WORDS, *at = checked;
+    uint32_t ready = check(port, arena_length, from, count - done, checked, &status);
     while (ready) {
       int32_t taken = port->source->transmit(port, arena, at, ready);
       if (taken < 0) return done ? (int32_t)done : taken;

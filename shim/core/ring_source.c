@@ -28,6 +28,7 @@ static int32_t receive(struct vn_port *port, uint8_t *arena, uint32_t arena_leng
       length = arena_length;
       frame.meta |= VN_META_TRUNCATED;
     }
+    __builtin_prefetch(frame.bytes + ALIGNED(frame.length)); /* the next record's header: 1 to 3 % of a frame */
     memcpy(arena + used, frame.bytes, length);
     if (!count) now = vn_realtime_ns();
     descriptors[0] = (uint32_t)used;
@@ -69,7 +70,9 @@ static int32_t transmit(struct vn_port *port, const uint8_t *arena, const uint32
   return (int32_t)taken;
 }
 
-static bool full(struct vn_port *port, uint32_t length) { return !vn_ring_fits(&((struct vn_ring_port *)port)->tx, length); }
+static bool full(struct vn_port *port, uint32_t length) {
+  return !vn_ring_fits(&((struct vn_ring_port *)port)->tx, length);
+}
 
 /* estimate() - At least so many, as if all of them were as long as a frame can be. */
 static uint32_t estimate(struct vn_port *port) {

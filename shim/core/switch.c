@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* switch.c - see switch.h. */
+/*
+ * switch.c - one look at the source's set and one at the destination's: two cache lines per frame. A counter says how many
+ * entries each port has, so that fairness needs no search.
+ */
 #include "switch.h"
 
 #include <string.h>

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* address.c - see address.h. */
+/*
+ * address.c - addresses in and out of text by inet_pton() and inet_ntop(), so that every spelling they know is
+ * known.
+ */
 #include "address.h"
 
 #include <arpa/inet.h>

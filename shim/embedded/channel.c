@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* channel.c - see channel.h. */
+/*
+ * channel.c - a message channel is two buffers: in, where messages are checked and handed out in place, and out, which is
+ * written at once and holds what the socket did not take.
+ */
 #include "channel.h"
 
 #include <errno.h>
@@ -32,6 +35,17 @@ static bool grow(uint8_t **bytes, uint32_t *capacity, uint32_t need) {
   *bytes = moved;
   *capacity = larger;
   return true;
+}
+
+int vn_unix_socket(void) {
+#ifdef SOCK_CLOEXEC
+  return socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0); /* no moment for another thread's fork */
+#else
+  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  if (fd < 0 || vn_socket_prepare(fd) == VN_OK) return fd;
+  close(fd);
+  return -1;
+#endif
 }
 
 /* Writes what waits; the rest goes when the socket is writable. */

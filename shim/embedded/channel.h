@@ -31,6 +31,7 @@ int vn_channel_release(struct vn_channel *channel); /* closes all but the descri
 /* Sends a list and frees it. False when the channel is or becomes broken; broken() is told by the poller, later. */
 bool vn_channel_send(struct vn_channel *channel, struct vn_writer *list);
 
+int vn_unix_socket(void); /* non-blocking and close-on-exec, or -1 */
 /* For a thread that may block: one whole message each way by until_ns. VN_OK or a vn_status. */
 uint32_t vn_message_send(int fd, struct vn_writer *list, uint64_t until_ns);
 uint32_t vn_message_receive(int fd, uint32_t limit, uint64_t until_ns, uint8_t **list, uint32_t *length);

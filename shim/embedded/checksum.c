@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* checksum.c - see checksum.h. */
+/*
+ * checksum.c - sums big-endian words into 64 bits and folds at the end, so that no frame is long enough to overflow. Only
+ * what the lengths in the frame allow is touched.
+ */
 #include "checksum.h"
 
 #include <string.h>

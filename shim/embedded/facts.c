@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* facts.c - see facts.h. */
+/*
+ * facts.c - arrays that grow by doubling and are searched from the start: a network has tens of leases, not
+ * thousands.
+ */
 #include "facts.h"
 
 #include <stdlib.h>

@@ -37,7 +37,7 @@ void vn_facts_free(struct vn_facts *facts);
 
 /* The network's thread. */
 void vn_facts_lease(struct vn_network *network, const uint8_t *message, uint32_t length); /* from "lease" */
-void vn_facts_gateway(struct vn_network *network, const char *state); /* a literal: "running", "restarting", "ended" */
+void vn_facts_gateway(struct vn_network *network, const char *state); /* a literal: "running" or "restarting" */
 void vn_facts_forward_add(struct vn_network *network, const struct vn_forward *forward);
 void vn_facts_forward_remove(struct vn_network *network, const struct vn_forward *forward);
 bool vn_facts_forward_of(struct vn_network *network, uint64_t owner, struct vn_forward *out); /* any one of an owner */

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* gateway_link.c - see gateway_link.h. */
+/*
+ * gateway_link.c - states of a gateway: none (pid 0), starting (until its ready message), ready, and ending (sockets closed,
+ * pid not reaped). down() leads from the middle two to the last, reaped() from there to none and, by a timer, to a start.
+ */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* dladdr() */
 #endif
@@ -219,7 +222,8 @@ static void try_start(struct vn_gateway *gateway) {
   struct vn_refusal why;
   vn_refuse(&why, VN_SYSTEM, NULL, "the gateway program could not be started");
   if (error == ENOMEM || error == EMFILE || error == EAGAIN) why.status = VN_NO_MEMORY;
-  if (error == ENOENT || error == EACCES || error == ENOEXEC) why.status = VN_MISSING, why.needs = "vmnet-gateway beside the library";
+  if (error == ENOENT || error == EACCES || error == ENOEXEC)
+    why.status = VN_MISSING, why.needs = "vmnet-gateway beside the library";
   give_up(gateway, &why);
 }
 

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* interface_options.c - vmnet's keys of an interface, and the network that they ask for; see options.h. */
+/*
+ * interface_options.c - vmnet's keys, in two tables: those of an interface, and those that say which network it wants,
+ * which only a context's interface may.
+ */
 #include <string.h>
 
 #include "options.h"
@@ -14,7 +17,8 @@ struct wanted {
   uint8_t prefix[8], identifier[16];
 };
 
-static uint32_t refuse_mac_only(const struct vn_entry *entry, const char *message, const char *needs, struct vn_refusal *why) {
+static uint32_t refuse_mac_only(const struct vn_entry *entry, const char *message, const char *needs,
+                                struct vn_refusal *why) {
   vn_rule_broken(entry, message, why);
   why->needs = needs;
   return why->status = VN_UNSUPPORTED;
@@ -45,8 +49,7 @@ static uint32_t place(struct vn_network_options *network, const struct wanted *w
   network->dhcp_end = wanted->end;
   if (network->gateway == 0) return VN_OK;
   uint32_t mask = given ? wanted->mask : wanted->host_mask;
-  if (!vn_mask_bits(mask, &network->bits))
-    return vn_refuse(why, VN_BAD_OPTION, given ? "vmnet_subnet_mask" : "vmnet_host_subnet_mask", "it is 8 to 30 ones, then zeros");
+  vn_mask_bits(mask, &network->bits);
   network->base = network->gateway & mask;
   return vn_network_options_place(network, why);
 }
@@ -66,12 +69,12 @@ static uint32_t read_entry(struct vn_interface_options *out, struct wanted *want
   static const struct vn_rule others[] = {
       {"vmnet_start_address", VN_RULE_PRIVATE, offsetof(struct wanted, start), 0, 0},
       {"vmnet_end_address", VN_RULE_PRIVATE, offsetof(struct wanted, end), 0, 0},
-      {"vmnet_subnet_mask", VN_RULE_IPV4, offsetof(struct wanted, mask), 0, 0},
+      {"vmnet_subnet_mask", VN_RULE_MASK, offsetof(struct wanted, mask), 0, 0},
       {"vmnet_nat66_prefix", VN_RULE_PREFIX, offsetof(struct wanted, prefix), 0, 0},
       {"vmnet_nat66_prefix_length", VN_RULE_NUMBER, offsetof(struct wanted, prefix_length), 64, 64},
       {"vmnet_network_identifier", VN_RULE_BYTES, offsetof(struct wanted, identifier), 0, 16},
       {"vmnet_host_ip_address", VN_RULE_PRIVATE, offsetof(struct wanted, host), 0, 0},
-      {"vmnet_host_subnet_mask", VN_RULE_IPV4, offsetof(struct wanted, host_mask), 0, 0},
+      {"vmnet_host_subnet_mask", VN_RULE_MASK, offsetof(struct wanted, host_mask), 0, 0},
   };
   uint32_t status = vn_rules_apply(own, COUNT(own), out, entry, why);
   if (status != VN_NOT_FOUND) {

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* join.c - see join.h. */
+/*
+ * join.c - hello and answer are exchanged on the control thread, which may wait; then the socket goes to the network's
+ * thread. The owner's parameters are checked like anything from outside.
+ */
 #include "join.h"
 
 #include <errno.h>
@@ -48,9 +51,8 @@ static bool parse_token(const char *token, struct vn_owner *owner) {
 static uint32_t call_owner(struct vn_job *job, const struct vn_owner *owner, struct vn_writer *hello, int *out,
                            uint8_t **answer, uint32_t *length) {
   uint64_t until = job->deadline_ns ? job->deadline_ns : vn_monotonic_ns() + PATIENCE_NS;
-  int fd = socket(AF_UNIX, SOCK_STREAM, 0), error = 0;
+  int fd = vn_unix_socket(), error = fd < 0 ? errno : 0;
   vn_write_bytes(hello, "secret", owner->secret, VN_SECRET);
-  if (fd < 0 || vn_socket_prepare(fd) != VN_OK) error = errno;
   /* EAGAIN: the owner has too many callers at the moment. */
   while (error == 0 && connect(fd, (const struct sockaddr *)&owner->address, sizeof owner->address) != 0) {
     if (errno == EAGAIN && vn_monotonic_ns() < until && !vn_job_abandoned(job))
@@ -69,7 +71,8 @@ static uint32_t call_owner(struct vn_job *job, const struct vn_owner *owner, str
   if (error == ENOENT || error == ECONNREFUSED || error == ENOTDIR || error == EPROTOTYPE || error == EACCES)
     return vn_fail(job, VN_BAD_TOKEN, "token", "nobody shares a network there");
   if (error != 0) return vn_fail_errno(job, "Cannot reach the network's owner", error);
-  return vn_fail(job, status, NULL, status == VN_TIMEOUT ? "the network's owner does not answer" : "the network's owner hung up");
+  bool late = status == VN_TIMEOUT;
+  return vn_fail(job, status, NULL, late ? "the network's owner does not answer" : "the network's owner hung up");
 }
 
 /* The owner said no: its words are the job's. */
@@ -96,9 +99,7 @@ static bool owner_send(struct vn_network *network, struct vn_writer *message) {
 
 static void owner_stop(struct vn_network *network) { vn_channel_close(&network->owner->channel); }
 
-static bool owner_gone(struct vn_network *network) {
-  return !network->owner->channel.open;
-}
+static bool owner_gone(struct vn_network *network) { return !network->owner->channel.open; }
 
 static const struct vn_upstream owner_upstream = {owner_send, owner_stop, owner_gone};
 
@@ -148,7 +149,8 @@ static bool read_parameters(struct vn_network_options *options, const uint8_t *l
   options->lease_seconds = (uint32_t)vn_list_number(list, length, "leaseSeconds", 0);
   bool good = (options->mode == VN_MODE_HOST || options->mode == VN_MODE_SHARED) && options->mtu >= VN_MTU_LEAST &&
               options->mtu <= VN_MTU_MOST;
-  good &= vn_list_text(list, length, "ipv4Subnet", text, sizeof text) && vn_subnet_parse(text, &options->base, &options->bits);
+  good &= vn_list_text(list, length, "ipv4Subnet", text, sizeof text) &&
+          vn_subnet_parse(text, &options->base, &options->bits);
   good &= vn_list_text(list, length, "ipv4Gateway", text, sizeof text) && vn_ipv4_parse(text, &options->gateway);
   good &= vn_list_text(list, length, "dhcpStart", text, sizeof text) && vn_ipv4_parse(text, &options->dhcp_start);
   good &= vn_list_text(list, length, "dhcpEnd", text, sizeof text) && vn_ipv4_parse(text, &options->dhcp_end);
@@ -212,7 +214,8 @@ uint32_t vn_join(struct vn_job *job, struct vn_network **out) {
   return status;
 }
 
-uint32_t vn_join_interface(struct vn_network *network, struct vn_job *job, const struct vn_interface_options *options, int *fd) {
+uint32_t vn_join_interface(struct vn_network *network, struct vn_job *job, const struct vn_interface_options *options,
+                           int *fd) {
   struct vn_writer hello = {.data = NULL};
   uint8_t *answer;
   uint32_t length, mark;
@@ -226,7 +229,10 @@ uint32_t vn_join_interface(struct vn_network *network, struct vn_job *job, const
   if (options->mtu) vn_write_number(&hello, "vmnet_mtu", options->mtu);
   vn_write_end(&hello, mark);
   uint32_t status = call_owner(job, network->owner, &hello, fd, &answer, &length);
-  if (status == VN_BAD_TOKEN) job->result.length = 0, status = vn_fail(job, VN_GONE, NULL, "the network's owner stopped sharing it");
+  if (status == VN_BAD_TOKEN) {
+    job->result.length = 0;
+    return vn_fail(job, VN_GONE, NULL, "the network's owner stopped sharing it");
+  }
   if (status != VN_OK) return status;
   status = (uint32_t)vn_list_number(answer, length, "status", VN_GONE);
   struct vn_reader reader;

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* member.c - see member.h. */
+/*
+ * member.c - a connection is a newcomer with a deadline until its hello; then it stays a message channel (control), or
+ * gives its socket to a stream port (interface) and is gone.
+ */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE /* struct ucred */
 #endif
@@ -97,7 +100,8 @@ static void answer_refusal(const struct vn_refusal *why, struct vn_writer *answe
 static uint32_t check_interface(struct vn_network *network, const uint8_t *message, uint32_t length,
                                 struct vn_interface_options *options, struct vn_refusal *why) {
   struct vn_entry list;
-  if (!vn_list_find(message, length, VN_LIST, "options", &list)) return vn_refuse(why, VN_BAD_CALL, NULL, "it lacks options");
+  if (!vn_list_find(message, length, VN_LIST, "options", &list))
+    return vn_refuse(why, VN_BAD_CALL, NULL, "it lacks options");
   uint32_t status = vn_interface_options_read(options, NULL, list.value, list.length, why);
   if (status != VN_OK) return status;
   if (options->mode != 0 && options->mode != network->options.mode)
@@ -200,7 +204,11 @@ static void listener_ready(struct vn_watch *watch, uint32_t events) {
   (void)events;
   struct vn_listener *listener = (struct vn_listener *)watch;
   struct vn_network *network = listener->network;
+#ifdef SOCK_CLOEXEC
+  int fd = accept4(watch->fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+#else
   int fd = accept(watch->fd, NULL, NULL);
+#endif
   if (fd < 0) {
     if (errno != EMFILE && errno != ENFILE && errno != ENOMEM && errno != ENOBUFS) return;
     vn_poller_change(&network->poller, watch, 0); /* else it stays ready, and the thread busy */

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* network.c - the thread of a network; see network.h. */
+/* network.c - commands, ports, timers, and the loop of the thread that has them; network.h explains how they fit. */
 #include "network.h"
 
 #include <stdlib.h>

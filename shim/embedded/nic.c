@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* nic.c - see nic.h. */
+/*
+ * nic.c - the network's side of an interface's rings: input and output on the network's thread, wake on the script's, start
+ * and stop on control threads.
+ */
 #include "nic.h"
 
 #include <stdlib.h>

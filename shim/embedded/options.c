@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* options.c - options of networks and forwards; see options.h. */
+/* options.c - tables say which plain values go where; the code below them has what depends on another value. */
 #include "options.h"
 
 #include <string.h>
@@ -81,7 +81,7 @@ uint32_t vn_network_options_place(struct vn_network_options *options, struct vn_
   if (!vn_ipv4_private(options->base) || !vn_ipv4_private(last))
     return vn_refuse(why, VN_BAD_OPTION, "ipv4Subnet", "it must lie in 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16");
   if (options->gateway == 0) options->gateway = options->base + 1;
-  if (options->dhcp_start == 0) options->dhcp_start = options->gateway + 1;
+  if (options->dhcp_start == 0) options->dhcp_start = options->gateway + 1 < last ? options->gateway + 1 : options->base + 1;
   if (options->dhcp_end == 0) options->dhcp_end = last - 1;
   if (options->gateway <= options->base || options->gateway >= last)
     return vn_refuse(why, VN_BAD_OPTION, "ipv4Subnet", "the gateway must be an address of the subnet");

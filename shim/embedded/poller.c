@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* poller.c - see poller.h. The bell is a socketpair on every system: one code path, and a byte in it is never lost. */
+/*
+ * poller.c - see poller.h. The bell is an eventfd that is watched by edge, so a ring is one write and no read; where
+ * there is none it is a socketpair.
+ */
 #include "poller.h"
 
 #include <errno.h>
@@ -11,6 +14,7 @@
 #if defined(__linux__) && !defined(VN_POLLER_POLL)
 #define VN_EPOLL 1
 #include <sys/epoll.h>
+#include <sys/eventfd.h>
 typedef struct epoll_event slot_t;
 #else
 #define VN_EPOLL 0
@@ -20,17 +24,17 @@ typedef struct pollfd slot_t;
 
 int vn_poller_init(struct vn_poller *poller) {
   *poller = (struct vn_poller){.epoll = -1, .bell = {-1, -1}};
-  int status = vn_socketpair(poller->bell);
-  if (status != VN_OK) return status;
 #if VN_EPOLL
   poller->epoll = epoll_create1(EPOLL_CLOEXEC);
-  struct epoll_event event = {.events = EPOLLIN, .data.ptr = NULL};
-  if (poller->epoll < 0 || epoll_ctl(poller->epoll, EPOLL_CTL_ADD, poller->bell[0], &event) != 0) {
-    vn_poller_destroy(poller);
-    return VN_NO_MEMORY;
-  }
+  poller->bell[0] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = NULL};
+  bool made = poller->epoll >= 0 && poller->bell[0] >= 0;
+  if (made && epoll_ctl(poller->epoll, EPOLL_CTL_ADD, poller->bell[0], &event) == 0) return VN_OK;
+  vn_poller_destroy(poller);
+  return VN_NO_MEMORY;
+#else
+  return vn_socketpair(poller->bell);
 #endif
-  return VN_OK;
 }
 
 void vn_poller_destroy(struct vn_poller *poller) {
@@ -43,7 +47,13 @@ void vn_poller_destroy(struct vn_poller *poller) {
   *poller = (struct vn_poller){.epoll = -1, .bell = {-1, -1}};
 }
 
-void vn_poller_ring(struct vn_poller *poller) { vn_socket_ring(poller->bell[1]); }
+void vn_poller_ring(struct vn_poller *poller) {
+#if VN_EPOLL
+  eventfd_write(poller->bell[0], 1);
+#else
+  vn_socket_ring(poller->bell[1]);
+#endif
+}
 
 static bool grow(struct vn_poller *poller) {
   if (poller->count < poller->capacity) return true;
@@ -94,11 +104,6 @@ void vn_poller_remove(struct vn_poller *poller, struct vn_watch *watch) {
     if (poller->due[i] == watch) poller->due[i] = NULL;
 }
 
-static void hush(struct vn_poller *poller) {
-  char bytes[64];
-  while (read(poller->bell[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes) continue;
-}
-
 void vn_poller_wait(struct vn_poller *poller, int timeout_ms) {
   slot_t one;
   slot_t *slots = poller->slots != NULL ? poller->slots : &one;
@@ -108,11 +113,9 @@ void vn_poller_wait(struct vn_poller *poller, int timeout_ms) {
   int count = epoll_wait(poller->epoll, slots, max, timeout_ms);
   for (int i = 0; i < count; i++) {
     struct vn_watch *watch = slots[i].data.ptr;
-    if (watch == NULL) {
-      hush(poller);
-      continue;
-    }
-    events[due] = (slots[i].events & EPOLLOUT ? VN_POLL_WRITE : 0u) | (slots[i].events & ~(uint32_t)EPOLLOUT ? VN_POLL_READ : 0u);
+    if (watch == NULL) continue; /* the bell */
+    uint32_t found = slots[i].events;
+    events[due] = (found & EPOLLOUT ? VN_POLL_WRITE : 0u) | (found & ~(uint32_t)EPOLLOUT ? VN_POLL_READ : 0u);
     poller->due[due++] = watch;
   }
 #else
@@ -120,15 +123,20 @@ void vn_poller_wait(struct vn_poller *poller, int timeout_ms) {
   for (uint32_t i = 0; i < poller->count; i++) {
     const struct vn_watch *watch = poller->watches[i];
     slots[i + 1] = (slot_t){.fd = watch->events ? watch->fd : -1};
-    slots[i + 1].events = (short)((watch->events & VN_POLL_READ ? POLLIN : 0) | (watch->events & VN_POLL_WRITE ? POLLOUT : 0));
+    slots[i + 1].events =
+        (short)((watch->events & VN_POLL_READ ? POLLIN : 0) | (watch->events & VN_POLL_WRITE ? POLLOUT : 0));
   }
   if (poll(slots, poller->count + 1, timeout_ms) <= 0) return;
-  if (slots[0].revents) hush(poller);
+  char bytes[64];
+  if (slots[0].revents)
+    while (read(poller->bell[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes) continue;
+  poller->turn++; /* so that 64 busy sockets do not starve the rest */
   for (uint32_t i = 0; i < poller->count && due < 64; i++) {
-    short found = slots[i + 1].revents;
+    uint32_t at = (i + poller->turn) % poller->count;
+    short found = slots[at + 1].revents;
     if (!found) continue;
     events[due] = (found & POLLOUT ? VN_POLL_WRITE : 0u) | (found & ~POLLOUT ? VN_POLL_READ : 0u);
-    poller->due[due++] = poller->watches[i];
+    poller->due[due++] = poller->watches[at];
   }
 #endif
   poller->due_count = due;

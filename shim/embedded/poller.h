@@ -22,7 +22,7 @@ struct vn_poller {
   int epoll;
   int bell[2];
   struct vn_watch **watches, **due;
-  uint32_t count, capacity, due_count;
+  uint32_t count, capacity, due_count, turn;
   void *slots; /* struct pollfd or struct epoll_event */
 };
 

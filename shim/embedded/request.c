@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* request.c - see request.h. */
+/*
+ * request.c - requests wait in a list of the network's thread until the reply with their number comes. The waiter is memory
+ * of the control thread: it is taken out of the request, by a command, before that thread gives up.
+ */
 #include "request.h"
 
 #include <stdlib.h>

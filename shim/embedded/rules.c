@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* rules.c - see rules.h. */
+/*
+ * rules.c - one look at the table per option: the key is found, the type and range are checked, the value is
+ * stored.
+ */
 #include "rules.h"
 
 #include <string.h>
@@ -24,7 +27,7 @@ uint32_t vn_rule_broken(const struct vn_entry *entry, const char *message, struc
 static bool store(const struct vn_rule *rule, void *at, const struct vn_entry *entry) {
   char text[VN_ADDRESS_TEXT];
   uint64_t number = vn_entry_number(entry);
-  uint32_t address;
+  uint32_t address, bits;
   switch (rule->kind) {
     case VN_RULE_NUMBER:
       if (entry->type != VN_NUMBER || number < rule->least || number > rule->most) return false;
@@ -42,6 +45,7 @@ static bool store(const struct vn_rule *rule, void *at, const struct vn_entry *e
     default:
       if (!vn_text_of(entry, text) || !vn_ipv4_parse(text, &address)) return false;
       *(uint32_t *)at = address;
+      if (rule->kind == VN_RULE_MASK) return vn_mask_bits(address, &bits);
       return rule->kind == VN_RULE_IPV4 || vn_ipv4_private(address);
   }
 }

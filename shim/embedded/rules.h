@@ -11,6 +11,7 @@ enum vn_rule_kind {
   VN_RULE_BYTES,   /* most bytes */
   VN_RULE_IPV4,    /* uint32_t */
   VN_RULE_PRIVATE, /* the same, of RFC 1918 */
+  VN_RULE_MASK,    /* the same, ones and then zeros */
   VN_RULE_PREFIX,  /* eight bytes of an IPv6 prefix */
 };
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* share.c - see share.h: the share itself, its directory and its token. Who connects is in member.c. */
+/* share.c - the share itself: its directory, its socket and its token. Who connects is the business of member.c. */
 #include "share.h"
 
 #include <dirent.h>
@@ -59,10 +59,9 @@ static bool is_stale(const char *directory) {
   struct sockaddr_un address;
   if (lstat(directory, &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != getuid()) return false;
   if (!address_of(directory, "socket", &address)) return false;
-  int fd = socket(AF_UNIX, SOCK_STREAM, 0);
+  int fd = vn_unix_socket();
   if (fd < 0) return false;
-  bool prepared = vn_socket_prepare(fd) == VN_OK;
-  int error = prepared && connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ? errno : 0;
+  int error = connect(fd, (struct sockaddr *)&address, sizeof address) != 0 ? errno : 0;
   close(fd);
   return error == ECONNREFUSED || (error == ENOENT && time(NULL) - status.st_mtime > ABANDONED_S);
 }
@@ -92,8 +91,8 @@ static int listen_here(struct vn_share *share) {
   }
   struct sockaddr_un address, final;
   if (!address_of(share->directory, "new", &address) || !address_of(share->directory, "socket", &final)) return ENAMETOOLONG;
-  int fd = share->listener.watch.fd = socket(AF_UNIX, SOCK_STREAM, 0);
-  if (fd < 0 || vn_socket_prepare(fd) != VN_OK) return errno;
+  int fd = share->listener.watch.fd = vn_unix_socket();
+  if (fd < 0) return errno;
   if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, BACKLOG) != 0) return errno;
   return rename(address.sun_path, final.sun_path) == 0 ? 0 : errno;
 }

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
-/* stream_port.c - see stream_port.h. */
+/*
+ * stream_port.c - frames are parsed in the read buffer and forwarded from there; a partial one moves to its start. The out
+ * ring is written by at most two pieces per call, and starts over at its beginning whenever it is empty.
+ */
 #include "stream_port.h"
 
 #include <errno.h>
@@ -122,6 +125,8 @@ struct vn_stream_port *vn_stream_port_new(struct vn_network *network, int fd, ui
   stream->port.max_frame = max_frame;
   stream->port.table.isolated = isolated;
   stream->port.table.uplink = uplink;
+  int size = VN_STREAM_OUT; /* macOS starts with 8 KiB, five frames */
+  setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size);
   bool made = stream->in != NULL && stream->out != NULL && vn_poller_add(&network->poller, &stream->watch) == VN_OK;
   if (made && vn_network_add(network, &stream->port)) return stream;
   if (made) vn_poller_remove(&network->poller, &stream->watch);

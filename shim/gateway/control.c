@@ -63,8 +63,8 @@ void control_ready(struct gateway *gateway, const struct problem *problem) {
 void control_lease(struct gateway *gateway, const struct lease *lease, unsigned change) {
   struct vn_writer writer = {0};
   char text[16];
-  snprintf(text, sizeof text, "%u.%u.%u.%u", lease->address >> 24, lease->address >> 16 & 255, lease->address >> 8 & 255,
-           lease->address & 255);
+  uint32_t a = lease->address;
+  snprintf(text, sizeof text, "%u.%u.%u.%u", a >> 24, a >> 16 & 255, a >> 8 & 255, a & 255);
   vn_write_text(&writer, "message", "lease");
   vn_write_number(&writer, "change", change);
   vn_write_bytes(&writer, "mac", lease->mac, 6);

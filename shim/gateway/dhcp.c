@@ -3,9 +3,9 @@
  * dhcp.c - the DHCPv4 server (RFC 2131).
  *
  * Theory of operation. The gateway is the only authority of its network, so it also confirms an address that it knows
- * nothing about when that is free, and refuses every other one at once instead of being silent. A client is its hardware
- * address; a client identifier is sent back (RFC 6842) and otherwise ignored, so that a guest keeps its reservation
- * whatever its DHCP client thinks of. Relays are not served: every client is on this network.
+ * nothing about when that is free, and refuses every other one at once instead of being silent. A client is its
+ * hardware address; a client identifier is sent back (RFC 6842) and otherwise ignored, so that a guest keeps its
+ * reservation whatever its DHCP client thinks of. Relays are not served: every client is on this network.
  */
 #include <stdio.h>
 #include <string.h>
@@ -35,8 +35,8 @@ struct request {
 static void read_hostname(struct request *request, const uint8_t *value, uint32_t length) {
   uint32_t used = 0;
   for (uint32_t i = 0; i < length && used < sizeof request->hostname - 1; i++) {
-    uint8_t c = value[i];
-    if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_') {
+    uint8_t c = value[i], lower = c | 32;
+    if ((lower >= 'a' && lower <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_') {
       request->hostname[used++] = (char)c;
     }
   }

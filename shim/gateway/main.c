@@ -4,9 +4,9 @@
  *
  * It takes no arguments: the shim starts it with the two sockets of protocol.h and ends it by closing them. It is a
  * program of its own because libslirp aborts on failed assertions; then only this process dies, and the shim starts
- * another. It prints nothing by itself; what libslirp prints goes
- * where the shim points its standard error. Exit codes: 0 an end of file, 1 it could not start (ready says why), 2 the other side does
- * not speak the protocol, 3 memory or descriptors ran out.
+ * another. It prints nothing by itself; what libslirp prints goes where the shim points its standard error. Exit codes:
+ * 0 an end of file, 1 it could not start (ready says why), 2 the other side does not speak the protocol, 3 memory or
+ * descriptors ran out.
  */
 #include <dirent.h>
 #include <fcntl.h>

@@ -14,7 +14,7 @@
  *                  below) and "forward" (lists: "protocol", "externalPort", "internalAddress", "internalPort").
  *                  Only mode and ipv4Subnet must be there. Left out: everything on, the first address as the gateway,
  *                  all others for DHCP, a day, MTU 1500, no IPv6. Below MTU 1280 there is no IPv6 either.
- *   forwardAdd     "id" (number), and the fields of a forward. The internal address is a guest's in the subnet or prefix.
+ *   forwardAdd     "id" (number), and the fields of a forward; the internal address is in the subnet or prefix
  *   forwardRemove  "id", "protocol", "externalPort", "family" (4 or 6)
  *   stats          "id"
  * From the gateway:
@@ -27,8 +27,8 @@
  *   lease          "change" (1 added or renewed, 2 ended), "mac" (6 bytes), "address" (text), "hostname" (text, may be
  *                  missing), "expires" (seconds since 1970; missing or 0: never). A replayed lease is told only when
  *                  it ends.
- * A message that is no list, has no name or comes at the wrong time is answered with VN_BAD_CALL, as ready or as reply to
- * id 0, and the gateway ends; one with an unknown name only gets its reply.
+ * A message that is no list, has no name or comes at the wrong time is answered with VN_BAD_CALL, as ready or as reply
+ * to id 0, and the gateway ends; one with an unknown name only gets its reply.
  *
  * In host mode the gateway answers ARP and ping for its address and serves DHCP, nothing else; libslirp is not needed.
  * In shared mode libslirp is opened as libslirp.so.0, or as the environment variable VMNET_LIBSLIRP says.

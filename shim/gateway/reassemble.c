@@ -4,8 +4,8 @@
  *
  * Theory of operation. libslirp keeps fragments for 30 s without any limit, and Debian's build of 4.7 crashes when the
  * last fragment of a packet comes first (the compiler takes two views of its list for different objects). Here a few
- * packets at a time are put together, and only in order, which is how every guest sends them over a network without
- * loops: a fragment that is not the next one is dropped, as is the packet that waited longest when all places are taken.
+ * packets at a time are put together, and only in order, which is how guests send them and a switch keeps them: a
+ * fragment that is not the next one is dropped, as is the packet that waited longest when all places are taken.
  */
 #include <stdlib.h>
 #include <string.h>

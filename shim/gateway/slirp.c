@@ -2,10 +2,11 @@
 /*
  * slirp.c - libslirp: opened at run time, driven by the gateway's loop.
  *
- * Theory of operation. The functions are looked up by name, so the gateway starts without the library, and VMNET_LIBSLIRP
- * may name another file. All callbacks come on the loop's thread. In each turn nat_prepare() asks libslirp for its
- * sockets and nat_finish() tells it what poll() said, then runs the timers. While the switch takes frames more slowly than
- * they come, the sockets are left alone: TCP holds the senders back, where a full queue would lose their segments.
+ * Theory of operation. The functions are looked up by name, so the gateway starts without the library, and the
+ * environment variable VMNET_LIBSLIRP may name another file. All callbacks come on the loop's thread. In each turn
+ * nat_prepare() asks libslirp for its sockets and nat_finish() tells it what poll() said, then runs the timers. While
+ * the switch takes frames more slowly than they come, the sockets are left alone: TCP holds the senders back, where a
+ * full queue would lose their segments.
  */
 #include "gateway.h"
 

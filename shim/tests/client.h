@@ -8,7 +8,9 @@
 #define VN_TESTS_CLIENT_H
 
 #include <dirent.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -196,6 +198,27 @@ static inline bool settles(const char *path, int before) {
     usleep(5000);
   }
   return false;
+}
+
+/* Process ids of this process's children of that name. */
+static inline int gateways(pid_t *pids) {
+  int count = 0;
+  DIR *directory = opendir("/proc");
+  for (struct dirent *entry; (entry = readdir(directory));) {
+    char path[300], text[512] = "", name[64] = "";
+    int pid = 0, parent = 0;
+    snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
+    int fd = open(path, O_RDONLY);
+    if (fd < 0) continue;
+    if (read(fd, text, sizeof text - 1) > 0 && sscanf(text, "%d (%63[^)]) %*c %d", &pid, name, &parent) == 3 &&
+        parent == getpid() && strncmp(name, "vmnet-gateway", 13) == 0) {
+      if (pids) pids[count] = pid;
+      count++;
+    }
+    close(fd);
+  }
+  closedir(directory);
+  return count;
 }
 
 #endif

@@ -9,7 +9,7 @@
 #define BATCH 64u
 #define LENGTH 1514u
 #define ROUNDS 21
-#define BATCHES 2000
+#define BATCHES 1001
 
 static uint8_t arena[BATCH * 2048];
 static uint32_t descriptors[BATCH * VN_DESCRIPTOR_WORDS];
@@ -32,29 +32,32 @@ static void plain(struct vn_ring *ring) {
 
 static int compare(const void *a, const void *b) { return *(const double *)a < *(const double *)b ? -1 : 1; }
 
+static double median(double *values, int count) {
+  qsort(values, (size_t)count, sizeof *values, compare);
+  return values[count / 2];
+}
+
 int main(void) {
-  double loop[ROUNDS], drain[ROUNDS], ratio[ROUNDS];
+  static double loop[BATCHES], drain[BATCHES];
+  double loops[ROUNDS], drains[ROUNDS], ratios[ROUNDS];
   vn_abi_version();
   int32_t context = vn_open(), port = 0;
   fake_finish(context, fake_call(context, VN_OP_INTERFACE_START, fake_options("ring", 1 << 20, NULL), 0), &port);
   struct vn_ring *ring = &fake_interface_of(port)->ends.rx;
   for (int round = 0; round < ROUNDS; round++) {
-    uint64_t spent[2] = {0};
     for (int i = 0; i < 2 * BATCHES; i++) {
       fill(ring);
       uint64_t start = vn_monotonic_ns();
       if (i & 1) vn_drain(port, arena, sizeof arena, descriptors, BATCH);
       else plain(ring);
-      spent[i & 1] += vn_monotonic_ns() - start;
+      (i & 1 ? drain : loop)[i / 2] = (double)(vn_monotonic_ns() - start) / BATCH;
     }
-    loop[round] = (double)spent[0] / BATCHES / BATCH;
-    drain[round] = (double)spent[1] / BATCHES / BATCH;
-    ratio[round] = drain[round] / loop[round];
+    loops[round] = median(loop, BATCHES);
+    drains[round] = median(drain, BATCHES);
+    ratios[round] = drains[round] / loops[round];
   }
-  qsort(loop, ROUNDS, sizeof *loop, compare);
-  qsort(drain, ROUNDS, sizeof *drain, compare);
-  qsort(ratio, ROUNDS, sizeof *ratio, compare);
+  double ratio = median(ratios, ROUNDS);
   printf("%u frames of %u bytes: vn_drain %.1f ns/frame, memcpy loop %.1f ns/frame, ratio %.3f (min %.3f, max %.3f)\n", BATCH,
-         LENGTH, drain[ROUNDS / 2], loop[ROUNDS / 2], ratio[ROUNDS / 2], ratio[0], ratio[ROUNDS - 1]);
+         LENGTH, median(drains, ROUNDS), median(loops, ROUNDS), ratio, ratios[0], ratios[ROUNDS - 1]);
   return 0;
 }

@@ -30,7 +30,8 @@ static uint64_t ms_since(uint64_t start) { return (vn_monotonic_ns() - start) / 
 
 static bool done_is_announced(int32_t operation, int ms) {
   uint32_t ready[2] = {0};
-  return fake_wait_bytes(fd, ms) && vn_poll(context, ready, 1) == 1 && ready[0] == (uint32_t)operation && ready[1] == VN_READY_DONE;
+  return fake_wait_bytes(fd, ms) && vn_poll(context, ready, 1) == 1 && ready[0] == (uint32_t)operation &&
+         ready[1] == VN_READY_DONE;
 }
 
 static void a_result_is_announced_and_fetched_once(void) {
@@ -127,7 +128,8 @@ static void stop_keeps_the_handle_until_it_ended(void) {
   begin();
   int32_t nic = fake_start(context);
   uint32_t words[6];
-  int32_t stop = fake_call(nic, VN_OP_STOP, fake_options("delay", 30, NULL), 0), again = fake_call(nic, VN_OP_STOP, fake_options(NULL), 0);
+  int32_t stop = fake_call(nic, VN_OP_STOP, fake_options("delay", 30, NULL), 0);
+  int32_t again = fake_call(nic, VN_OP_STOP, fake_options(NULL), 0);
   CHECK(stop > 0 && again > 0);
   CHECK(vn_drain(nic, out, 64, words, 1) == -VN_STOPPED && vn_send(nic, out, 64, words, 0, 1) == -VN_STOPPED);
   CHECK(fake_finish(context, stop, NULL) == VN_OK);
@@ -159,7 +161,8 @@ static void events_that_did_not_fit_are_told_again(void) {
 static void eight_hung_calls_answer_busy_and_recover(void) {
   begin();
   int32_t hung[VN_CONTROL_THREADS], waiting, ready;
-  for (int i = 0; i < VN_CONTROL_THREADS; i++) hung[i] = fake_call(context, VN_OP_INTERFACE_START, fake_options("hang", 1, NULL), 500);
+  struct fake_list hang = fake_options("hang", 1, NULL);
+  for (int i = 0; i < VN_CONTROL_THREADS; i++) hung[i] = fake_call(context, VN_OP_INTERFACE_START, hang, 500);
   CHECK(soon(fake_hanging, VN_CONTROL_THREADS));
   waiting = fake_call(context, VN_OP_PROBE, fake_options(NULL), 0); /* they may still return */
   CHECK(waiting > 0);
@@ -181,6 +184,7 @@ static void the_queue_has_an_end(void) {
   uint32_t taken = 0;
   while (taken < 2000 && (last = fake_call(context, VN_OP_PROBE, fake_options("hang", 1, NULL), 0)) > 0) taken++;
   CHECK(last == -VN_BUSY && taken >= VN_CONTROL_QUEUE && taken <= VN_CONTROL_QUEUE + VN_CONTROL_THREADS);
+  CHECK(soon(fake_hanging, VN_CONTROL_THREADS));
   finish_context(); /* cancels them all */
   CHECK(soon(vn_operations_alive, VN_CONTROL_THREADS));
   fake_let_go();

@@ -4,6 +4,7 @@
  *
  *   oneway   one thread sends on A, another drains B
  *   echo     one thread sends on A and drains A, another drains B and sends it all back; both directions counted
+ *   ping     the same with one frame under way: every frame costs two wakes of the switch and two of the script
  */
 #include "client.h"
 
@@ -67,7 +68,9 @@ static void *drain_body(void *echo) {
   return NULL;
 }
 
-static double run(bool echo, uint32_t length) {
+static double run(const char *name, int64_t window, uint32_t length) {
+  bool echo = window > 0;
+  uint32_t batch = window == 1 ? 1 : 64;
   struct client *client = bench.client;
   pthread_t thread;
   bench.stop = 0, bench.ready = 0, bench.drained = 0;
@@ -86,13 +89,13 @@ static double run(bool echo, uint32_t length) {
   double begun = cpu();
   uint64_t from = vn_monotonic_ns(), end = from + SECONDS * 1000000000ull;
   while (vn_monotonic_ns() < end) {
-    int32_t sent = inflight < 512 ? vn_send(port, frames, sizeof frames, descriptors, 0, 64) : 0;
+    int32_t sent = !echo || inflight < window ? vn_send(port, frames, sizeof frames, descriptors, 0, batch) : 0;
     if (echo && sent > 0) inflight += sent;
     if (echo) {
       int32_t count = vn_drain(port, client->arena, ARENA, client->descriptors, 64);
       drained += (uint32_t)count & 0xffff;
       inflight -= count & 0xffff;
-      if (inflight >= 512 && !(count & VN_MORE)) client_ready(client, port, 10);
+      if (inflight >= window && !(count & VN_MORE)) client_ready(client, port, 10);
     } else if (sent < 64) {
       client_ready(client, port, 10);
     }
@@ -104,7 +107,7 @@ static double run(bool echo, uint32_t length) {
   vn_atomic_store(&bench.stop, 1);
   pthread_join(thread, NULL);
   drained += bench.drained;
-  printf("%s %4u bytes: %.2f M frames/s drained, %.2f M sent, %.0f ns CPU per frame, wakes %.0f\n", echo ? "echo  " : "oneway", length,
+  printf("%s %4u bytes: %.3f M frames/s drained, %.3f M sent, %.0f ns CPU per frame, %.0f wakes\n", name, length,
          (double)drained / seconds / 1e6, out / seconds / 1e6, used * 1e9 / (double)drained, wakes);
   client_stop(client, port);
   return (double)drained / seconds;
@@ -113,10 +116,11 @@ static double run(bool echo, uint32_t length) {
 int main(void) {
   bench.client = client_open();
   for (int i = 0; i < 3; i++) {
-    run(false, 1514);
-    run(true, 1514);
-    run(false, 64);
-    run(true, 64);
+    run("oneway", 0, 1514);
+    run("echo  ", 512, 1514);
+    run("ping  ", 1, 1514);
+    run("oneway", 0, 64);
+    run("echo  ", 512, 64);
   }
   client_close(bench.client);
   return 0;

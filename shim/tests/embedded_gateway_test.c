@@ -1,20 +1,13 @@
 // SPDX-License-Identifier: MIT
 /*
- * Networks with a gateway process: leases, forwards, its death and return. The test plays the guest.
- *
- * The gateway is the program beside this one. Some tests put a copy of this test into a directory of its own, once
- * without a gateway, and once with itself as a gateway that misbehaves.
+ * Networks with a gateway process: leases, forwards, its death and return. The test plays the guest, and the gateway is
+ * the program beside this one.
  */
 #include <arpa/inet.h>
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
-#include <sys/wait.h>
 
 #include "client.h"
 
@@ -69,27 +62,6 @@ static uint8_t dhcp_ask(int32_t port, const uint8_t mac[6], uint8_t type, uint8_
 
 static bool lease(int32_t port, const uint8_t mac[6], uint8_t address[4]) {
   return dhcp_ask(port, mac, 1, address, 3000) == 2 && dhcp_ask(port, mac, 3, address, 3000) == 5;
-}
-
-/* Process ids of this process's children of that name. */
-static int gateways(pid_t *pids) {
-  int count = 0;
-  DIR *directory = opendir("/proc");
-  for (struct dirent *entry; (entry = readdir(directory));) {
-    char path[300], text[512] = "", name[64] = "";
-    int pid = 0, parent = 0;
-    snprintf(path, sizeof path, "/proc/%s/stat", entry->d_name);
-    int fd = open(path, O_RDONLY);
-    if (fd < 0) continue;
-    if (read(fd, text, sizeof text - 1) > 0 && sscanf(text, "%d (%63[^)]) %*c %d", &pid, name, &parent) == 3 &&
-        parent == getpid() && strncmp(name, "vmnet-gateway", 13) == 0) {
-      if (pids) pids[count] = pid;
-      count++;
-    }
-    close(fd);
-  }
-  closedir(directory);
-  return count;
 }
 
 static bool lease_is_known(int32_t network, const uint8_t mac[6], const uint8_t address[4]) {
@@ -351,93 +323,7 @@ static void test_cycles_leave_no_process(void) {
   CHECK(gateways(NULL) == 0 && settles("/proc/self/fd", fds) && settles("/proc/self/task", tasks));
 }
 
-/* Copies of this program beside another gateway, or none. */
-
-static int run_elsewhere(const char *role, bool gateway) {
-  char directory[] = "/tmp/vn-test-XXXXXX", self[PATH_MAX], copy[64], beside[64], command[PATH_MAX + 64];
-  ssize_t length = readlink("/proc/self/exe", self, sizeof self - 1);
-  if (length < 0 || !mkdtemp(directory)) return -1;
-  self[length] = 0;
-  snprintf(copy, sizeof copy, "%s/test", directory);
-  snprintf(beside, sizeof beside, "%s/vmnet-gateway", directory);
-  snprintf(command, sizeof command, "cp '%s' %s", self, copy);
-  if (system(command) != 0 || (gateway && link(copy, beside) != 0)) return -1;
-  int status = -1;
-  pid_t pid = fork();
-  if (pid == 0) {
-    setenv("VN_TEST_ROLE", role, 1);
-    execl(copy, copy, role, (char *)NULL);
-    _exit(99);
-  }
-  waitpid(pid, &status, 0);
-  unlink(copy), unlink(beside), rmdir(directory);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-}
-
-static void test_missing_gateway_is_named(void) { CHECK(run_elsewhere("missing", false) == 0); }
-
-static int run_missing(void) {
-  c = client_open();
-  if (client_network(c, 1000, true, NULL) != -VN_MISSING || !strstr(client_text(c, "needs"), "vmnet-gateway")) return 1;
-  if (client_call(c, c->context, VN_OP_PROBE, NULL) != 0 || client_number(c, "gateway") != 0) return 2;
-  int32_t network = client_network(c, 1000, false, NULL);
-  return network > 0 && client_start(c, network, NULL) > 0 ? 0 : 3;
-}
-
-/* A gateway of that behaviour: what the switch makes of anything it may hear. */
-static int run_gateway(const char *role) {
-  uint8_t header[4], bytes[4096];
-  struct vn_writer ready = {.data = NULL};
-  vn_write_text(&ready, "message", "ready");
-  vn_write_number(&ready, "status", 0);
-  if (strcmp(role, "silent") == 0) return (int)pause();
-  if (strcmp(role, "dying") == 0) return 3;
-  if (recv(4, header, 4, MSG_WAITALL) != 4) return 1;
-  if (strcmp(role, "babbling") == 0) {
-    put16(header, 0), put16(header + 2, ready.length);
-    if (write(4, header, 4) != 4 || write(4, ready.data, ready.length) < 0) return 1;
-    srand((unsigned)getpid());
-    for (int i = 0; i < 200; i++) {
-      for (size_t k = 0; k < sizeof bytes; k++) bytes[k] = (uint8_t)(rand() % 5 ? rand() : 0);
-      bytes[0] = bytes[1] = 0;
-      if (send(3 + (rand() % 50 == 0), bytes, 1 + (size_t)rand() % sizeof bytes, MSG_NOSIGNAL) < 0) return 1;
-    }
-  }
-  return 0;
-}
-
-static void test_silent_or_dying_gateways_fail_the_start(void) {
-  CHECK(run_elsewhere("dying", true) == 0);
-  CHECK(run_elsewhere("silent", true) == 0);
-}
-
-static int run_failing(void) {
-  c = client_open();
-  uint64_t begun = vn_monotonic_ns();
-  int32_t status = client_network(c, 1000, true, NULL);
-  bool in_time = vn_monotonic_ns() - begun < 9000000000;
-  return (status == -VN_SYSTEM || status == -VN_TIMEOUT) && in_time && gateways(NULL) == 0 ? 0 : 1;
-}
-
-static void test_babbling_gateway_harms_nobody(void) { CHECK(run_elsewhere("babbling", true) == 0); }
-
-static int run_babbling(void) {
-  c = client_open();
-  int32_t network = client_network(c, 1000, true, NULL), a = client_start(c, network, NULL), b = client_start(c, network, NULL);
-  if (network <= 0 || a <= 0 || b <= 0) return 1;
-  uint8_t frame[60];
-  for (uint32_t i = 0; i < 60; i++) {
-    make_frame(frame, 60, everybody, guest, i);
-    if (!client_push(c, a, frame, 60) || !client_expect(c, b, frame, 60, 2000)) return 2;
-    usleep(10000);
-  }
-  return client_stop(c, network) == 0 && gateways(NULL) == 0 ? 0 : 3;
-}
-
-int main(int argc, char **argv) {
-  const char *role = getenv("VN_TEST_ROLE");
-  if (role && strstr(argv[0], "vmnet-gateway")) return run_gateway(role);
-  if (role && argc > 1) return !strcmp(role, "missing") ? run_missing() : !strcmp(role, "babbling") ? run_babbling() : run_failing();
+int main(void) {
   c = client_open();
   RUN(test_host_network_gives_leases_and_tells_of_them);
   RUN(test_reservations_are_kept);
@@ -448,9 +334,6 @@ int main(int argc, char **argv) {
   RUN(test_default_networks_are_shared_and_end_with_their_last_interface);
   RUN(test_probe_says_what_works);
   RUN(test_cycles_leave_no_process);
-  RUN(test_missing_gateway_is_named);
-  RUN(test_silent_or_dying_gateways_fail_the_start);
-  RUN(test_babbling_gateway_harms_nobody);
   client_close(c);
   CHECK(vn_shutdown(2000) == 0);
   return finish();

@@ -136,7 +136,7 @@ static void test_virtio_header_is_stripped_added_and_obeyed(void) {
   CHECK(sum == 0xffff); /* the bytes behind the datagram are zero */
   frame[1] = 1; /* segmentation is not asked for by anybody here */
   CHECK(client_push(c, v, frame, sizeof frame) && client_drain(c, p, 1, 30) == 0);
-  CHECK(stat_of(network, "droppedOffload") == 1);
+  CHECK(stat_of(network, "droppedOffload") == 1 && stat_of(v, "droppedOffload") == 1 && stat_of(v, "droppedOut") == 1);
   frame[1] = 0, frame[6] = 0xff, frame[7] = 0xff; /* far outside */
   CHECK(client_push(c, v, frame, sizeof frame) && client_drain(c, p, 1, 30) == 0);
   CHECK(client_send(c, v, frame, 25) == -VMNET_INVALID_ARGUMENT);
@@ -232,6 +232,47 @@ static void test_cycles_leave_nothing(void) {
   CHECK(settles("/proc/self/fd", fds) && settles("/proc/self/task", tasks));
 }
 
+static vn_atomic_u32 flood_ends, flood_runs;
+
+/* A thread (a Worker) that floods a network and ends without closing anything. */
+static void *flood_body(void *unused) {
+  struct client *mine = client_open();
+  uint8_t frame[900];
+  make_frame(frame, sizeof frame, everybody, b_mac, 0);
+  uint8_t identifier[16] = {7};
+  struct vn_writer options = {.data = NULL};
+  vn_write_number(&options, "vmnet_operation_mode", 1000);
+  vn_write_bytes(&options, "vmnet_network_identifier", identifier, 16);
+  int32_t port = client_start(mine, mine->context, &options);
+  CHECK(port > 0);
+  for (uint32_t i = 0; !vn_atomic_load(&flood_ends); i++) {
+    client_send(mine, port, frame, sizeof frame);
+    if (i % 50 == 0) client_drain(mine, port, BATCH, 0);
+    vn_atomic_store(&flood_runs, 1);
+  }
+  close(mine->bell);
+  free(mine);
+  return unused;
+}
+
+static void test_interfaces_come_and_go_in_a_flood_of_another_thread(void) {
+  int fds = count_entries("/proc/self/fd"), tasks = count_entries("/proc/self/task");
+  pthread_t thread;
+  vn_atomic_store(&flood_ends, 0);
+  vn_atomic_store(&flood_runs, 0);
+  pthread_create(&thread, NULL, flood_body, NULL);
+  while (!vn_atomic_load(&flood_runs)) usleep(1000);
+  for (int i = 0; i < 100; i++) {
+    int32_t port = start_identified(c->context, 7);
+    CHECK(port > 0 && client_drain(c, port, BATCH, 2000) > 0);
+    if (i & 1) CHECK(client_stop(c, port) == 0);
+    else CHECK(vn_close(port) == 0);
+  }
+  vn_atomic_store(&flood_ends, 1);
+  pthread_join(thread, NULL);
+  CHECK(settles("/proc/self/fd", fds) && settles("/proc/self/task", tasks));
+}
+
 static void test_random_frames_disturb_nobody(void) {
   int32_t network = quiet_network(), p[4];
   for (int i = 0; i < 4; i++) {
@@ -272,6 +313,7 @@ int main(void) {
   RUN(test_stop_and_close_in_any_order);
   RUN(test_contexts_end_everything);
   RUN(test_cycles_leave_nothing);
+  RUN(test_interfaces_come_and_go_in_a_flood_of_another_thread);
   RUN(test_random_frames_disturb_nobody);
   client_close(c);
   CHECK(vn_shutdown(2000) == 0);

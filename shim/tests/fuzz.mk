@@ -1,5 +1,5 @@
-# Fuzzing: every tests/fuzz_<what>.c runs for a few seconds, or for a minute with LONG=1. Needs clang's libFuzzer. An input
-# that crashes stays in $(BUILD)/fuzz/<what>/.
+# Fuzzing: every tests/fuzz_<what>.c runs for a few seconds, or for a minute with LONG=1. Needs clang's libFuzzer. An
+# input that crashes stays in $(BUILD)/fuzz/<what>/, and the log beside it.
 
 FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
 FUZZ_SECONDS := $(if $(LONG),60,3)
@@ -20,7 +20,8 @@ run-fuzz: $(FUZZERS:%=$(BUILD)/fuzz_%)
 	  mkdir -p $(BUILD)/$$f/corpus; \
 	  if $(abspath $(BUILD))/fuzz_$$f -max_total_time=$(FUZZ_SECONDS) -timeout=5 -rss_limit_mb=2048 -verbosity=0 \
 	    -print_final_stats=1 -close_fd_mask=1 -artifact_prefix=$(BUILD)/$$f/ $(BUILD)/$$f/corpus 2>$(BUILD)/$$f/log; then \
-	    passed=$$((passed + 1)); echo "  ok   fuzz_$$f ($$(sed -n 's/^stat::number_of_executed_units: *//p' $(BUILD)/$$f/log) inputs)"; \
+	    passed=$$((passed + 1)); \
+	    echo "  ok   fuzz_$$f ($$(sed -n 's/^stat::number_of_executed_units: *//p' $(BUILD)/$$f/log) inputs)"; \
 	  else \
 	    failed=$$((failed + 1)); echo "  FAIL fuzz_$$f"; tail -40 $(BUILD)/$$f/log; \
 	  fi; done; echo "$$passed passed, $$failed failed"; [ $$failed = 0 ]

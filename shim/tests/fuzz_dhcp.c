@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* fuzz_dhcp.c - several DHCP messages in a row, each with a length in front, from clients that are sometimes the same. */
+/* fuzz_dhcp.c - DHCP messages in a row, each with a length in front, from clients that are sometimes the same. */
 #include <stdlib.h>
 
 #include "gateway_fixture.h"
@@ -39,11 +39,17 @@ static void check(void) {
   forget(&g.control);
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+static void set_up(void) {
   struct vn_writer writer = configuration(HOST);
   add_reservation(&writer, (const uint8_t[]){2, 0, 0, 0, 0, 1}, "192.168.50.12");
   add_reservation(&writer, (const uint8_t[]){2, 0, 0, 0, 0, 2}, "192.168.50.99");
   open_gateway(writer);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
+  if (!g.configured) set_up();
+  lease_close(&g.leases);
+  lease_open(&g.leases, &g.config);
   while (size >= 4) {
     uint32_t length = data[0] < size - 4 ? data[0] : (uint32_t)size - 4;
     g.now += data[3] * 1000;
@@ -51,6 +57,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
     check();
     data += 4 + length, size -= 4 + length;
   }
-  gateway_close(&g);
   return 0;
 }

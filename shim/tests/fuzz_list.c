@@ -23,7 +23,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct vn_writer copy = {0};
   if (vn_list_valid(data, (uint32_t)size)) {
     walk(data, (uint32_t)size, &copy, 0);
-    if (!copy.failed && (copy.length != size || memcmp(copy.data, data, size) != 0)) abort();
+    if (!copy.failed && (copy.length != size || (size > 0 && memcmp(copy.data, data, size) != 0))) abort();
   } else {
     walk(data, (uint32_t)size, &copy, 0);
   }

@@ -89,7 +89,10 @@ static struct frame answer(void) {
   return frame;
 }
 
-static uint32_t yiaddr(struct frame frame) { return get32(frame.data + 42 + 16) ? get32(frame.data + 42 + 16) - NET : 0; }
+static uint32_t yiaddr(struct frame frame) {
+  uint32_t address = get32(frame.data + 42 + 16);
+  return address ? address - NET : 0;
+}
 
 static void begin(unsigned mode) {
   struct vn_writer writer = configuration(mode);
@@ -154,7 +157,8 @@ static void play(const char *name, const struct step *steps, size_t count) {
 static void a_client_gets_and_keeps_an_address(void) {
   PLAY("selecting", {ann, DISCOVER, .answer = OFFER, .yiaddr = 10},
        {ann, REQUEST, 10, US, .answer = ACK, .yiaddr = 10, .events = "+10"},
-       {bob, DISCOVER, .answer = OFFER, .yiaddr = 11}, {bob, REQUEST, 11, US, .answer = ACK, .yiaddr = 11, .events = "+11"});
+       {bob, DISCOVER, .answer = OFFER, .yiaddr = 11},
+       {bob, REQUEST, 11, US, .answer = ACK, .yiaddr = 11, .events = "+11"});
   PLAY("renewing", {ann, DISCOVER, .answer = OFFER, .yiaddr = 10},
        {ann, REQUEST, 10, US, .answer = ACK, .yiaddr = 10, .events = "+10"},
        {ann, REQUEST, .ciaddr = 10, .after = 40000, .answer = ACK, .yiaddr = 10, .events = "+10"},
@@ -167,20 +171,25 @@ static void a_client_gets_and_keeps_an_address(void) {
 }
 
 static void wrong_wishes_are_refused(void) {
-  PLAY("another address than offered", {ann, DISCOVER, .answer = OFFER, .yiaddr = 10}, {ann, REQUEST, 11, US, .answer = NAK},
+  PLAY("another address than offered", {ann, DISCOVER, .answer = OFFER, .yiaddr = 10},
+       {ann, REQUEST, 11, US, .answer = NAK},
        {ann, REQUEST, 10, US, .answer = ACK, .yiaddr = 10, .events = "+10"});
-  PLAY("another network", {ann, REQUEST, 0x0a000005, .answer = NAK}, {ann, REQUEST, .ciaddr = 0x0a000005, .answer = NAK});
+  PLAY("another network", {ann, REQUEST, 0x0a000005, .answer = NAK},
+       {ann, REQUEST, .ciaddr = 0x0a000005, .answer = NAK});
   PLAY("outside the range", {ann, REQUEST, 200, .answer = NAK}, {ann, REQUEST, 1, .answer = NAK},
        {ann, REQUEST, 255, .answer = NAK}, {ann, DISCOVER, 200, .answer = OFFER, .yiaddr = 10});
-  PLAY("somebody else's", {ann, REQUEST, 10, .answer = ACK, .yiaddr = 10, .events = "+10"}, {bob, REQUEST, 10, .answer = NAK},
+  PLAY("somebody else's", {ann, REQUEST, 10, .answer = ACK, .yiaddr = 10, .events = "+10"},
+       {bob, REQUEST, 10, .answer = NAK},
        {bob, REQUEST, 10, US, .answer = NAK}, {bob, REQUEST, .ciaddr = 10, .answer = NAK},
        {bob, DISCOVER, 10, .answer = OFFER, .yiaddr = 11}, {ann, REQUEST, 11, .answer = NAK});
   PLAY("nothing at all", {ann, REQUEST, .answer = NAK}, {ann, REQUEST, 0, US, .answer = NAK});
 }
 
 static void another_server_frees_the_offer(void) {
-  PLAY("chose another", {ann, DISCOVER, .answer = OFFER, .yiaddr = 10}, {ann, REQUEST, 33, .server = 9}, {bob, DISCOVER, 10, .answer = OFFER, .yiaddr = 10});
-  PLAY("but keeps a lease", {ann, REQUEST, 10, .answer = ACK, .yiaddr = 10, .events = "+10"}, {ann, REQUEST, 33, .server = 9}, {bob, DISCOVER, 10, .answer = OFFER, .yiaddr = 11});
+  PLAY("chose another", {ann, DISCOVER, .answer = OFFER, .yiaddr = 10}, {ann, REQUEST, 33, .server = 9},
+       {bob, DISCOVER, 10, .answer = OFFER, .yiaddr = 10});
+  PLAY("but keeps a lease", {ann, REQUEST, 10, .answer = ACK, .yiaddr = 10, .events = "+10"},
+       {ann, REQUEST, 33, .server = 9}, {bob, DISCOVER, 10, .answer = OFFER, .yiaddr = 11});
 }
 
 static void reservations_are_honoured(void) {
@@ -190,7 +199,8 @@ static void reservations_are_honoured(void) {
 }
 
 static void release_and_decline(void) {
-  PLAY("release", {ann, REQUEST, 10, .answer = ACK, .yiaddr = 10, .events = "+10"}, {bob, RELEASE, .server = US, .ciaddr = 10},
+  PLAY("release", {ann, REQUEST, 10, .answer = ACK, .yiaddr = 10, .events = "+10"},
+       {bob, RELEASE, .server = US, .ciaddr = 10},
        {ann, RELEASE, .server = 9, .ciaddr = 10}, {ann, RELEASE, .server = US, .ciaddr = 11},
        {ann, RELEASE, .server = US, .ciaddr = 10, .events = "-10"}, {ann, RELEASE, .server = US, .ciaddr = 10},
        {bob, DISCOVER, .answer = OFFER, .yiaddr = 11}, {ann, DISCOVER, .answer = OFFER, .yiaddr = 10});
@@ -356,7 +366,8 @@ static void malformed_requests_are_counted(void) {
   static const struct {
     uint32_t offset;
     uint8_t value;
-  } changes[] = {{0, 2}, {1, 6}, {2, 5}, {24, 1}, {28, 1}, {236, 0}, {240, 52}, {242, 0}, {242, 9}, {241, 2}, {241, 200}};
+  } changes[] = {{0, 2}, {1, 6}, {2, 5}, {24, 1}, {28, 1}, {236, 0}, {240, 52}, {242, 0}, {242, 9}, {241, 2},
+       {241, 200}};
   begin(HOST);
   uint64_t sum = 0;
   for (size_t i = 0; i < sizeof changes / sizeof *changes; i++) {

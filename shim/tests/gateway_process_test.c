@@ -170,9 +170,15 @@ static bool carries(const struct ip *ip, const char *text) {
   return ip->length == 8 + strlen(text) && memcmp(got.bytes + ip->payload + 8, text, strlen(text)) == 0;
 }
 
+static struct sockaddr_in loopback(uint16_t port) {
+  struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port)};
+  name.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  return name;
+}
+
 /* A socket on 127.0.0.1; a port of 0 is chosen by the system. */
 static int socket_at(int type, uint16_t *port) {
-  struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(*port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in name = loopback(*port);
   socklen_t size = sizeof name;
   struct timeval patience = {5, 0};
   int fd = socket(AF_INET, type, 0);
@@ -226,7 +232,7 @@ static uint64_t stats(const char *key) {
 }
 
 static bool connects(uint16_t port) {
-  struct sockaddr_in name = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in name = loopback(port);
   int fd = socket(AF_INET, SOCK_STREAM, 0);
   bool done = connect(fd, (struct sockaddr *)&name, sizeof name) == 0;
   close(fd);
@@ -364,7 +370,8 @@ static void without_libslirp_it_says_what_is_missing(void) {
   setenv("VMNET_LIBSLIRP", "/nonexistent", 1);
   start();
   say(configuration(SHARED));
-  CHECK(hear("ready") && number("status") == VN_MISSING && says("needs", "libslirp0") && ended(5) == 1);
+  CHECK(hear("ready") && number("status") == VN_MISSING && ended(5) == 1);
+  CHECK(says("needs", "libslirp0") || says("needs", "libslirp-dev")); /* the latter when it was built without headers */
   close(gw.frames), close(gw.control);
   unsetenv("VMNET_LIBSLIRP");
 }
@@ -377,7 +384,7 @@ static void forwards_come_and_go(void) {
   CHECK(add_forward(17, port, "192.168.50.10") == 0 && add_forward(17, port, "192.168.50.11") == VN_IN_USE);
   CHECK(number("errno") == EADDRINUSE && says("field", "externalPort"));
   int fd = socket_at(SOCK_DGRAM, &client);
-  struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+  struct sockaddr_in to = loopback(port);
   CHECK(sendto(fd, "knock", 5, 0, (struct sockaddr *)&to, sizeof to) == 5);
   CHECK(hear_udp(&ip) && carries(&ip, "knock") && ip.source == NET + 1 && ip.target_port == 91);
   transmit(gw.frames, data, udp(data, NET + 1, 91, ip.source_port, "who"));
@@ -444,7 +451,8 @@ static void a_guest_reaches_services_of_the_host(void) {
   transmit(gw.frames, data, udp(data, NET + 1, 4000, port, "question"));
   CHECK(recvfrom(fd, data, sizeof data, 0, (struct sockaddr *)&from, &size) == 8 && memcmp(data, "question", 8) == 0);
   CHECK(sendto(fd, "answer", 6, 0, (struct sockaddr *)&from, size) == 6);
-  CHECK(hear_udp(&ip) && ip.source == NET + 1 && ip.source_port == port && ip.target_port == 4000 && carries(&ip, "answer"));
+  CHECK(hear_udp(&ip) && ip.source == NET + 1 && ip.source_port == port && ip.target_port == 4000);
+  CHECK(carries(&ip, "answer"));
   CHECK(stats("connections") == 1);
   close(fd);
   leave();
@@ -469,7 +477,8 @@ static void names_are_resolved_at_the_gateway(void) {
 
 /* A network of our own: loopback, and a name server at 127.0.0.1. */
 static bool isolate(void) {
-  if (unshare(CLONE_NEWNET | CLONE_NEWNS) != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNET | CLONE_NEWNS) != 0) return false;
+  int parts = CLONE_NEWNET | CLONE_NEWNS;
+  if (unshare(parts) != 0 && unshare(parts | CLONE_NEWUSER) != 0) return false;
   struct ifreq request = {.ifr_name = "lo", .ifr_flags = IFF_UP};
   int fd = socket(AF_INET, SOCK_DGRAM, 0);
   bool up = ioctl(fd, SIOCSIFFLAGS, &request) == 0;

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
 
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import process from "node:process";
 import { describe, test } from "node:test";
 import { pathToFileURL } from "node:url";
 import * as ffi from "vmnet/ffi";
 import { CFunction, dlopen, FFIType, linkSymbols, suffix, viewSource } from "vmnet/ffi";
-import { fixture, fixturePath, outcome } from "./fixture.ts";
+import { directory, fixture, fixturePath, memory, outcome } from "./fixture.ts";
 
 const wrong = dlopen as (...args: unknown[]) => unknown;
 
@@ -59,6 +60,18 @@ describe("declarations", () => {
       assertEquals(library.symbols.answer(), 42);
       library.close();
     }
+  });
+
+  test("dlopen() takes a relative path, and a name in the working directory", () => {
+    const before = process.cwd();
+    process.chdir(`${directory}build`);
+    const name = `libfixture.${suffix}`;
+    const symbols = [`./${name}`, name].map((path) =>
+      dlopen(path, { is_null: { args: ["ptr"], returns: "i32" } }).symbols
+    );
+    process.chdir(before);
+    // Linked later, elsewhere, in Deno
+    for (const { is_null } of symbols) assertEquals([is_null(null), is_null(memory(1))], [1, 0]);
   });
 
   test("dlopen() takes types by name and by number", () => {

@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: MIT
 
 import { assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
+import { execFileSync } from "node:child_process";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
 import { describe, test } from "node:test";
+import { fileURLToPath } from "node:url";
 import { FFIType, suffix } from "vmnet/ffi";
 import { unsupportedBackend } from "../../ffi/unsupported.ts";
-import { outcome } from "./fixture.ts";
+import { isBun, outcome } from "./fixture.ts";
 
 describe("unsupportedBackend()", () => {
   const cause = new Error("why");
@@ -33,6 +37,23 @@ describe("unsupportedBackend()", () => {
       assertEquals(error.cause, cause);
     });
   }
+
+  const root = fileURLToPath(new URL("../../", import.meta.url));
+  const esbuild = join(root, "node_modules/.bin/esbuild");
+  // Once is enough, the program is the same
+  const skip = isBun ? "done in Deno" : !existsSync(esbuild) && "esbuild is not installed";
+  test("Node.js imports the module, and dlopen() throws when it is called", { skip }, () => {
+    const options = ["--bundle", "--format=esm", "--platform=node", "--log-level=error"];
+    const module = execFileSync(esbuild, [join(root, "ffi/mod.ts"), ...options], { encoding: "utf8" });
+    const program = `${module}
+      try { dlopen("x", {}); } catch (error) { console.log(error.message); }`;
+    // Through a shell, since Deno takes a call of node for one of itself
+    const output = execFileSync("sh", ["-c", "node --input-type=module"], { input: program, encoding: "utf8" });
+    assertEquals(
+      output,
+      "Cannot use dlopen: node has no foreign function interface, run the program in Deno or Bun\n",
+    );
+  });
 
   test("FFIType and suffix are there", () => {
     assertEquals({ ...backend.FFIType } as Record<string, number>, { ...FFIType } as Record<string, number>);

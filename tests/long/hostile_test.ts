@@ -33,7 +33,10 @@ class Random {
 const random = new Random(seed);
 
 /** Someone who is plugged in and reads all the time. */
-async function plugIn(network: Network, mac: string): Promise<{ nic: Interface; guest: PlayedGuest; done: Promise<void> }> {
+async function plugIn(
+  network: Network,
+  mac: string,
+): Promise<{ nic: Interface; guest: PlayedGuest; done: Promise<void> }> {
   const nic = await Interface.start({ network });
   const guest = new PlayedGuest(mac, (frame) => void nic.tryWrite(frame));
   const done = (async () => {
@@ -114,7 +117,7 @@ describe(`a hostile guest (seed ${seed})`, () => {
         for (let sent = 0; sent < count;) {
           for (let i = 0; i < 200; i++, sent++) bad.tryWrite(make(frames));
           // Reading nothing is mischief, too; here it reads now and then so that its queue is not always full
-          if (random.below(4) === 0) for await (const _ of bad.batches({ signal: AbortSignal.timeout(1) })) break;
+          if (random.below(4) === 0) { for await (const _ of bad.batches({ signal: AbortSignal.timeout(1) })) break; }
           // Both guests live in one script: a neighbour that is not let to read loses frames by its own fault
           await new Promise((resolve) => setTimeout(resolve, 0));
           if (sent % 2000 !== 0) continue;

@@ -15,7 +15,7 @@ test("countTests() reads Deno's summary", () => {
   assertEquals(countTests("deno", "x ... ok (1ms)\n\nok | 43 passed | 0 failed (29ms)\n", 0), counts(43, 0));
   assertEquals(
     countTests("deno", "FAILED | 1 passed (2 steps) | 2 failed (2 steps) | 3 ignored | 1 filtered out (68ms)\n", 1),
-    counts(1, 2, 3),
+    counts(3, 2, 3),
   );
   assertEquals(
     countTests("deno", "\x1b[0m\x1b[32mok\x1b[0m | 2 passed | 0 failed \x1b[0m\x1b[38;5;245m(29ms)\x1b[0m\n", 0),

@@ -8,7 +8,6 @@ import {
   assertEquals,
   assertGreater,
   assertGreaterOrEqual,
-  assertInstanceOf,
   assertMatch,
   assertRejects,
   assertStrictEquals,
@@ -397,39 +396,6 @@ async function readAll(nic: Interface): Promise<number[]> {
   }
   return numbers;
 }
-
-/** Frames in one buffer, which are sent at one go. */
-function many(count: number): Uint8Array[] {
-  const slab = new Uint8Array(count * 1514);
-  return range(count).map((i) => {
-    slab.set(numbered(i, 1514), i * 1514);
-    return slab.subarray(i * 1514, (i + 1) * 1514);
-  });
-}
-
-test("tryWrite() takes what fits, and nothing while a write() waits", async () => {
-  await using pair = await Pair.start();
-  // Far more than a ring holds, so this waits until the event loop tells that there is room
-  const waiting = pair.a.write(many(4096));
-  assertEquals(pair.a.tryWrite(numbered(1)), 0);
-  await waiting;
-  assertEquals(pair.a.tryWrite(numbered(1)), 1);
-});
-
-test("a write() that waits fails with code stopped when the interface stops", async () => {
-  await using pair = await Pair.start();
-  const frames = many(4096);
-  const writes = range(4).map(() => pair.a.write(frames));
-  const stopping = pair.a.stop();
-  const results = await Promise.allSettled(writes);
-  const rejected = results.filter((result) => result.status === "rejected");
-  for (const { reason } of rejected) {
-    assertInstanceOf(reason, VmnetError);
-    assertEquals(reason.code, "stopped");
-  }
-  assertGreater(rejected.length, 0);
-  await stopping;
-});
 
 test("stats() counts frames and bytes both ways", async () => {
   await using pair = await Pair.start();

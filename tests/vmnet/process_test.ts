@@ -116,7 +116,7 @@ test("a killed process leaves no gateway", { skip: !isLinux }, async () => {
   await everywhere(forgetful(""), async (program) => {
     await program.line(/started/);
     const gateways = gatewaysOf(program.child.pid!);
-    program.child.kill("SIGKILL");
+    program.kill("SIGKILL");
     await program.end();
     await gone(gateways);
   });
@@ -161,10 +161,10 @@ setTimeout(() => {}, 10_000);
     await everywhere(source, async (program) => {
       await program.line(/waiting/);
       await new Promise((resolve) => setTimeout(resolve, 50));
-      program.child.kill(signal);
+      program.kill(signal);
       await program.line(new RegExp(signal));
       await new Promise((resolve) => setTimeout(resolve, 50));
-      program.child.kill(signal);
+      program.kill(signal);
       const ending = await program.end();
       assert(ending.signal === signal || ending.code === (signal === "SIGINT" ? 130 : 143), JSON.stringify(ending));
     });

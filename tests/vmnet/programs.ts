@@ -47,16 +47,17 @@ export class Program {
   readonly ending: Promise<Ending>;
   #output = "";
   #errors = "";
+  #ended = false;
   readonly #looking = new Set<() => void>();
 
   /** Starts a runtime on a file. */
   constructor(runtime: "deno" | "bun", file: string, args: readonly string[] = [], flags?: readonly string[]) {
     const prefix = runtime === "deno" ? ["run", "--quiet", ...(flags ?? ["--allow-all"])] : ["run"];
     const start = performance.now();
-    const env = { ...process.env, NO_COLOR: "1" };
-    // Through env(1), because Deno passes its own permissions on to a Deno that it starts itself
-    const command = [programOf(runtime), ...prefix, file, ...args];
-    this.child = spawn("/usr/bin/env", command, { env, stdio: ["pipe", "pipe", "pipe"] });
+    // Deno passes its own permissions on to a Deno that it starts itself, and knows it by its path among the arguments
+    const env = { ...process.env, NO_COLOR: "1", VMNET_TEST_PROGRAM: programOf(runtime) };
+    const command = ["-c", 'exec "$VMNET_TEST_PROGRAM" "$@"', runtime, ...prefix, file, ...args];
+    this.child = spawn("/bin/sh", command, { env, stdio: ["pipe", "pipe", "pipe"] });
     this.child.stdout!.on("data", (chunk) => {
       this.#output += chunk;
       for (const look of [...this.#looking]) look();
@@ -64,6 +65,7 @@ export class Program {
     this.child.stderr!.on("data", (chunk) => this.#errors += chunk);
     this.ending = new Promise((resolve, reject) => {
       this.child.on("error", reject);
+      this.child.on("exit", () => this.#ended = true);
       this.child.on("close", (code, signal) => {
         const ms = performance.now() - start;
         resolve({ code, signal, output: this.#output, errors: this.#errors, ms });
@@ -80,7 +82,7 @@ export class Program {
     const look = () => {
       const match = pattern.exec(this.#output);
       if (match !== null) resolve(match);
-      else if (this.child.exitCode !== null) complain("the program has ended");
+      else if (this.#ended) complain("the program has ended");
     };
     this.#looking.add(look);
     look();
@@ -92,9 +94,14 @@ export class Program {
     }
   }
 
+  /** Sends a signal, unless it has ended. Not by `child.kill()`, which in Deno works only once. */
+  kill(signal: "SIGINT" | "SIGTERM" | "SIGKILL"): void {
+    if (!this.#ended) process.kill(this.child.pid!, signal);
+  }
+
   /** Waits for the end, or kills the program when it takes too long. */
   async end(timeoutMs = 15_000): Promise<Ending> {
-    const timer = setTimeout(() => this.child.kill("SIGKILL"), timeoutMs);
+    const timer = setTimeout(() => this.kill("SIGKILL"), timeoutMs);
     try {
       return await this.ending;
     } finally {
