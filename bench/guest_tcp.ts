@@ -117,7 +117,9 @@ async function main(): Promise<Result[]> {
         peer.push(b);
         ratios.push(a / b);
       }
-      const name = down ? "guest TCP down (host to guest), ceiling: QEMU user" : "guest TCP up (guest to host), ceiling: QEMU user";
+      const name = down
+        ? "guest TCP down (host to guest), ceiling: QEMU user"
+        : "guest TCP up (guest to host), ceiling: QEMU user";
       results.push({
         name,
         runtime: runtimeName,

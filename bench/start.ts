@@ -19,7 +19,9 @@ const folder = mkdtempSync(join(tmpdir(), "vmnet-bench-"));
 
 const programs = {
   empty: `console.log(0);`,
-  imported: `import { Interface } from ${JSON.stringify(library)}; console.log(typeof Interface === "function" ? 0 : 1);`,
+  imported: `import { Interface } from ${
+    JSON.stringify(library)
+  }; console.log(typeof Interface === "function" ? 0 : 1);`,
   // Two interfaces on a network without DHCP; the first frame of one at the other
   withoutGateway: `
     import { Interface, Network } from ${JSON.stringify(library)};

@@ -46,11 +46,17 @@ describe("forwards into a guest", { skip }, () => {
     network = await Network.create({ mode: "shared" });
     nic = await Interface.start({ network });
     attachment = await attach(nic);
-    guest = await bootGuest({ netdev: { kind: "stream", path: attachment.path }, mac: "52:54:00:00:00:01", extra: true });
+    guest = await bootGuest({
+      netdev: { kind: "stream", path: attachment.path },
+      mac: "52:54:00:00:00:01",
+      extra: true,
+    });
     for (const kind of ["UDP4-RECVFROM", "UDP6-RECVFROM", "TCP4-LISTEN", "TCP6-LISTEN"]) {
-      await guest.sh(`(socat ${kind}:${kind.includes("4") ? 94 : 96},fork,reuseaddr${
-        kind.includes("6") ? ",ipv6only=1" : ""
-      } EXEC:cat >/dev/null 2>&1 &)`);
+      await guest.sh(
+        `(socat ${kind}:${kind.includes("4") ? 94 : 96},fork,reuseaddr${
+          kind.includes("6") ? ",ipv6only=1" : ""
+        } EXEC:cat >/dev/null 2>&1 &)`,
+      );
     }
     const probe = "ip -6 addr show dev eth0 scope global | grep inet6 | grep -v tentative";
     for (let i = 0; guest6 === "" && i < 100; i++) {
