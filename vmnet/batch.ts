@@ -107,7 +107,7 @@ export class PacketBatch implements Iterable<Uint8Array> {
    */
   offset(index: number): number {
     const { descriptors, count } = this.#state;
-    // An unsigned integer, in the cheapest way to say so. Written out in each hot method: a call made it 6 ns dearer
+    // An unsigned integer, in the cheapest way to say so. Written out in each hot method: calling one cost 3 ns more in Deno
     if (index >>> 0 !== index || index >= count) throw noSuchPacket(index, count);
     return descriptors[index * DESCRIPTOR_WORDS]!;
   }

@@ -9,7 +9,8 @@
 
 #define COUNT(rules) (sizeof(rules) / sizeof *(rules))
 
-static const char unknown[] = "there is no such option", malformed[] = "the options are malformed", missing[] = "it is missing";
+static const char unknown[] = "there is no such option", malformed[] = "the options are malformed";
+static const char missing[] = "it is missing";
 
 uint32_t vn_refuse(struct vn_refusal *refusal, uint32_t status, const char *field, const char *message) {
   *refusal = (struct vn_refusal){.status = status, .message = message};

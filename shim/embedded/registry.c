@@ -18,7 +18,8 @@ static vn_atomic_u32 alive; /* threads, so also networks that are off the list b
 static bool overlaps(uint32_t base, uint32_t bits) {
   for (const struct vn_network *each = networks; each != NULL; each = each->next_known) {
     uint32_t shorter = each->options.bits < bits ? each->options.bits : bits;
-    if (each->options.bits != 0 && each->owner_process && ((each->options.base ^ base) & vn_mask(shorter)) == 0) return true;
+    bool theirs = each->options.bits == 0 || !each->owner_process;
+    if (!theirs && ((each->options.base ^ base) & vn_mask(shorter)) == 0) return true;
   }
   return false;
 }
@@ -45,7 +46,8 @@ static bool same(const struct vn_network *network, const struct vn_network_optio
 }
 
 /* Under the lock: makes the network and puts it on the list. */
-static uint32_t create(struct vn_network_options *options, bool anonymous, struct vn_network **out, struct vn_refusal *why) {
+static uint32_t create(struct vn_network_options *options, bool anonymous, struct vn_network **out,
+                       struct vn_refusal *why) {
   bool defaulted = options->bits == 0, subnet = !options->identified || options->bits != 0;
   uint32_t status = VN_OK;
   if (subnet && defaulted)

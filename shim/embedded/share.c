@@ -90,7 +90,8 @@ static int listen_here(struct vn_share *share) {
     return errno;
   }
   struct sockaddr_un address, final;
-  if (!address_of(share->directory, "new", &address) || !address_of(share->directory, "socket", &final)) return ENAMETOOLONG;
+  bool fits = address_of(share->directory, "new", &address) && address_of(share->directory, "socket", &final);
+  if (!fits) return ENAMETOOLONG;
   int fd = share->listener.watch.fd = vn_unix_socket();
   if (fd < 0) return errno;
   if (bind(fd, (struct sockaddr *)&address, sizeof address) != 0 || listen(fd, BACKLOG) != 0) return errno;
@@ -176,12 +177,14 @@ uint32_t vn_share_state(struct vn_object *object) {
 static void write_token(const struct vn_share *share, struct vn_writer *out) {
   char token[sizeof VN_TOKEN_PREFIX + DIRECTORY_ROOM + 16 + 2 * VN_SECRET];
   int at = snprintf(token, sizeof token, VN_TOKEN_PREFIX "%s/socket:", share->directory);
-  for (int i = 0; i < VN_SECRET; i++) at += snprintf(token + at, sizeof token - (size_t)at, "%02x", share->listener.secret[i]);
+  for (int i = 0; i < VN_SECRET; i++)
+    at += snprintf(token + at, sizeof token - (size_t)at, "%02x", share->listener.secret[i]);
   vn_write_text(out, "token", token);
 }
 
 uint32_t vn_share_start(struct vn_network *network, struct vn_job *job) {
-  if (!network->owner_process) return vn_fail(job, VN_UNSUPPORTED, NULL, "only the process that made a network can share it");
+  if (!network->owner_process)
+    return vn_fail(job, VN_UNSUPPORTED, NULL, "only the process that made a network can share it");
   struct vn_share *share = calloc(1, sizeof *share);
   if (share == NULL) return vn_fail(job, VN_NO_MEMORY, NULL, "memory ran out");
   vn_object_init(&share->object, &share_class, job->doorbell);

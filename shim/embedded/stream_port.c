@@ -112,7 +112,8 @@ static void stream_ready(struct vn_watch *watch, uint32_t events) {
   if (count <= 0 || !parse(stream)) vn_network_remove(&stream->port, VN_GONE);
 }
 
-struct vn_stream_port *vn_stream_port_new(struct vn_network *network, int fd, uint32_t max_frame, bool isolated, bool uplink) {
+struct vn_stream_port *vn_stream_port_new(struct vn_network *network, int fd, uint32_t max_frame, bool isolated,
+                                          bool uplink) {
   struct vn_stream_port *stream = calloc(1, sizeof *stream);
   if (stream == NULL) {
     close(fd);

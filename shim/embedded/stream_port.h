@@ -26,6 +26,7 @@ struct vn_stream_port {
 };
 
 /* Takes the descriptor over, also when it fails, and adds the port to the network. */
-struct vn_stream_port *vn_stream_port_new(struct vn_network *network, int fd, uint32_t max_frame, bool isolated, bool uplink);
+struct vn_stream_port *vn_stream_port_new(struct vn_network *network, int fd, uint32_t max_frame, bool isolated,
+                                          bool uplink);
 
 #endif

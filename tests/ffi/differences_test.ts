@@ -8,7 +8,7 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, test } from "node:test";
-import { cc, CFunction, CString, dlopen, JSCallback, native, type Pointer, ptr, read } from "vmnet/ffi";
+import { cc, CFunction, CString, dlopen, JSCallback, linkSymbols, native, type Pointer, ptr, read } from "vmnet/ffi";
 import { cText, fixture, fixturePath, isBun, memory, outcome, runWith } from "./fixture.ts";
 
 /** The error that a call throws. */
@@ -110,9 +110,16 @@ describe("differences", () => {
     library.close();
   });
 
-  test("close() of a library works without the library as this", () => {
-    const { close } = dlopen(fixturePath, { answer: { returns: "i32" } });
-    if (!isBun) close();
+  test("close() of linked symbols works without the library as this", () => {
+    const { ptr: address } = fixture("answer", { returns: "i32" }) as unknown as { ptr: Pointer };
+    const { close } = linkSymbols({ answer: { returns: "i32", ptr: address } });
+    assertEquals(outcome(close) instanceof TypeError, isBun);
+  });
+
+  test("more than 32 arguments are accepted", () => {
+    const declare = () => fixture("add", { args: Array.from({ length: 33 }, () => "i32" as const), returns: "i32" });
+    if (isBun) assertStringIncludes(thrown(declare).message, "unsupported signature");
+    else assertEquals(declare()(...Array.from({ length: 33 }, () => 3)), 6);
   });
 
   test("ptr() throws its error instead of returning it", () => {

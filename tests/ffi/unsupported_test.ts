@@ -2,13 +2,13 @@
 
 import { assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
+import { existsSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
 import { FFIType, suffix } from "vmnet/ffi";
 import { unsupportedBackend } from "../../ffi/unsupported.ts";
-import { isBun, outcome } from "./fixture.ts";
+import { directory, isBun, outcome } from "./fixture.ts";
 
 describe("unsupportedBackend()", () => {
   const cause = new Error("why");
@@ -43,12 +43,14 @@ describe("unsupportedBackend()", () => {
   // Once is enough, the program is the same
   const skip = isBun ? "done in Deno" : !existsSync(esbuild) && "esbuild is not installed";
   test("Node.js imports the module, and dlopen() throws when it is called", { skip }, () => {
-    const options = ["--bundle", "--format=esm", "--platform=node", "--log-level=error"];
-    const module = execFileSync(esbuild, [join(root, "ffi/mod.ts"), ...options], { encoding: "utf8" });
-    const program = `${module}
+    const outfile = join(directory, "build/node.mjs");
+    const options = ["--bundle", "--format=esm", "--platform=node", "--log-level=error", `--outfile=${outfile}`];
+    execFileSync(esbuild, [join(root, "ffi/mod.ts"), ...options]);
+    const input = `import { dlopen } from ${JSON.stringify(outfile)};
       try { dlopen("x", {}); } catch (error) { console.log(error.message); }`;
     // Through a shell, since Deno takes a call of node for one of itself
-    const output = execFileSync("sh", ["-c", "node --input-type=module"], { input: program, encoding: "utf8" });
+    const output = execFileSync("sh", ["-c", "node --input-type=module"], { input, encoding: "utf8" });
+    rmSync(outfile);
     assertEquals(
       output,
       "Cannot use dlopen: node has no foreign function interface, run the program in Deno or Bun\n",

@@ -1,0 +1,148 @@
+// SPDX-License-Identifier: MIT
+/*
+ * model_things.c - the model's backend and the native side of its ports: a producer, a switch, and one who tells events.
+ *
+ * How much they move at once and how long they sleep is chance; that they publish before vn_port_arrived(), and free
+ * before vn_port_drained(), is what every source has to do.
+ */
+#include "model_things.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "control.h"
+#include "model.h"
+#include "vmnet_shim.h"
+
+struct thing_counts counts;
+struct thing_totals totals;
+
+static void thing_close(struct vn_object *object) {
+  struct thing *thing = (struct thing *)object;
+  MODEL_CHECK(!thing->closed);
+  thing->closed = thing->ended = true;
+  counts.closed++;
+  model_wake(&thing->poked);
+  vn_release(object);
+}
+
+static void thing_destroy(struct vn_object *object) {
+  struct thing *thing = (struct thing *)object;
+  MODEL_CHECK(thing->closed);
+  totals.in += thing->delivered;
+  totals.out += thing->arrived;
+  totals.undone += !thing->had_handle;
+  totals.early += thing->delivered < thing->published || thing->arrived < thing->sent;
+  vn_ring_destroy(&thing->ends.rx);
+  vn_ring_destroy(&thing->ends.tx);
+  free(thing);
+  counts.alive--;
+}
+
+static const struct vn_class port_class = {VN_INTERFACE, thing_close, thing_destroy};
+static const struct vn_class network_class = {VN_NETWORK, thing_close, thing_destroy};
+
+uint32_t length_of(uint32_t number) { return 14 + number * 7 % 50; }
+
+/* A step in between is where a torn frame would be seen. */
+static void write_frame(uint8_t *room, uint32_t number) {
+  VN_STEP();
+  memset(room, (int)number + 1, length_of(number));
+}
+
+bool frame_is(const uint8_t *bytes, uint32_t length, uint32_t number) {
+  for (uint32_t i = 0; i < length_of(number); i++) {
+    if (bytes[i] != (uint8_t)(number + 1)) return false;
+  }
+  return length == length_of(number);
+}
+
+static void *producer(void *argument) {
+  struct thing *thing = argument;
+  uint32_t frames = model_random(12), tries = 20;
+  for (uint32_t number = 0; number < frames && !thing->ended && tries; tries--) {
+    uint8_t *room;
+    for (uint32_t burst = 1 + model_random(3); burst && number < frames; burst--, number++) {
+      if (!(room = vn_ring_reserve(&thing->ends.rx, length_of(number), 0))) break;
+      write_frame(room, number);
+      thing->published++;
+    }
+    vn_ring_publish(&thing->ends.rx);
+    vn_port_arrived(&thing->ends.port);
+    if (!model_random(3)) vn_sleep_ns(model_random(2000000));
+  }
+  vn_release(&thing->ends.port.object);
+  return NULL;
+}
+
+static void *switch_side(void *argument) {
+  struct thing *thing = argument;
+  struct vn_frame frame;
+  while (!thing->ended) {
+    thing->poked = false;
+    uint32_t limit = 1 + model_random(4);
+    for (; limit && vn_ring_take(&thing->ends.tx, &frame); limit--, thing->arrived++) {
+      MODEL_CHECK(frame_is(frame.bytes, frame.length, thing->arrived));
+    }
+    if (!limit) thing->poked = true; /* there may be more */
+    vn_ring_free(&thing->ends.tx);
+    vn_port_drained(&thing->ends.port);
+    if (!thing->poked && !thing->ended) model_wait(&thing->poked, 0);
+  }
+  vn_release(&thing->ends.port.object);
+  return NULL;
+}
+
+static void poke(struct vn_ring_port *ends) {
+  struct thing *thing = (struct thing *)ends;
+  thing->poked = true;
+  model_wake(&thing->poked);
+}
+
+static void *teller(void *argument) {
+  struct thing *thing = argument;
+  if (model_random(2)) vn_sleep_ns(model_random(1000000));
+  thing->told = true;
+  vn_signal(&thing->ends.port.object, VN_READY_EVENT);
+  vn_release(&thing->ends.port.object);
+  return NULL;
+}
+
+static struct vn_object *make(struct vn_job *job, const struct vn_class *class) {
+  struct thing *thing = calloc(1, sizeof *thing);
+  vn_port_init(&thing->ends.port, class, job->doorbell, &vn_ring_source);
+  vn_ring_init(&thing->ends.rx, 256);
+  vn_ring_init(&thing->ends.tx, 256);
+  thing->ends.wake = poke;
+  counts.alive++;
+  counts.made++;
+  void *(*sides[])(void *) = {teller, producer, switch_side};
+  for (int i = 0; i < (class == &port_class ? 3 : 1); i++) {
+    vn_retain(&thing->ends.port.object);
+    vn_thread_start(sides[i], thing);
+  }
+  return &thing->ends.port.object;
+}
+
+static uint32_t run(struct vn_job *job) {
+  for (uint32_t n = model_random(4); n; n--) {
+    vn_sleep_ns(model_random(2000000));
+    if (model_random(2) && vn_job_abandoned(job)) return vn_fail(job, VN_CANCELLED, NULL, "gave up");
+  }
+  if (!model_random(10)) return vn_fail(job, VN_SYSTEM, NULL, "bad luck");
+  if (job->op == VN_OP_INTERFACE_START) job->made = make(job, &port_class);
+  if (job->op == VN_OP_NETWORK_CREATE) job->made = make(job, &network_class);
+  if (job->op == VN_OP_STOP) {
+    ((struct thing *)job->target)->ended = true;
+    model_wake(&((struct thing *)job->target)->poked);
+  }
+  return VN_OK;
+}
+
+static uint32_t get(struct vn_object *object, uint32_t what, struct vn_writer *out) {
+  return (void)object, (void)what, (void)out, VN_UNSUPPORTED;
+}
+static void nothing(void) {}
+static uint32_t count_alive(void) { return counts.alive; }
+static const struct vn_backend backend = {"model", run, get, nothing, count_alive};
+const struct vn_backend *vn_backend(void) { return &backend; }
