@@ -44,7 +44,7 @@ export let batchOf: (state: BatchState) => PacketBatch;
  * A batch that a loop of {@linkcode Interface.batches} yields is borrowed: its bytes are good until the loop asks for
  * the next one. {@linkcode PacketBatch.copy} keeps it.
  *
- * The fastest way to look at packets is {@linkcode PacketBatch.bytes} with {@linkcode PacketBatch.offset}; views by
+ * The fastest way to look at packets is {@linkcode PacketBatch.bytes} with {@linkcode PacketBatch.descriptors}; views by
  * {@linkcode PacketBatch.at} are more convenient and nearly as fast, because a view is made anew only when a packet
  * lies elsewhere than the one before it in the same slot.
  *
@@ -96,6 +96,35 @@ export class PacketBatch implements Iterable<Uint8Array> {
   /** The buffer with all the packets, for {@linkcode PacketBatch.offset}. */
   get bytes(): Uint8Array {
     return this.#state.arena;
+  }
+
+  /**
+   * What the methods below read, for the innermost of loops: six 32-bit words a packet, packet `i` from word `6 * i` on.
+   * They are the batch's own; a wrong value makes a later write fail, and nothing worse.
+   *
+   * | word | content |
+   * | --- | --- |
+   * | 0 | offset in {@linkcode PacketBatch.bytes}, in bytes |
+   * | 1 | captured length in bytes |
+   * | 2 | original length in bytes |
+   * | 3 | bit 0: the packet was cut; bit 1: it starts with a virtio header |
+   * | 4, 5 | nanoseconds since 1970, the lower and the upper half |
+   *
+   * @example Usage
+   * ```ts
+   * import { PacketBatch } from "vmnet";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const batch = new PacketBatch({ slots: 8 });
+   * batch.push(new Uint8Array(60).fill(7));
+   * const { bytes, descriptors } = batch;
+   * let sum = 0;
+   * for (let i = 0; i < batch.length; i++) sum += bytes[descriptors[6 * i]!]!;
+   * assertEquals(sum, 7);
+   * ```
+   */
+  get descriptors(): Uint32Array {
+    return this.#state.descriptors;
   }
 
   /**

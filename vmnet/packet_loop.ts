@@ -27,8 +27,11 @@ export interface ReadOptions {
 
 const ACTION = "read packets";
 
-/** Frames per drain: from 8 on a batch costs what the copy costs, and 64 keep latency and the arena small. */
-const SLOTS = 64;
+/**
+ * Frames per drain. Below 8 the calls are felt; the price of a frame out of 1514-byte batches of 64, 128 and 256 was 47,
+ * 43 and 44 ns in Deno, 55, 45 and 41 in Bun.
+ */
+const SLOTS = 128;
 
 /** Bytes of an arena at the most, which matters with frames of 64 KiB. */
 const ARENA_LIMIT = 4 << 20;
@@ -181,19 +184,20 @@ export class PacketReader {
     return new PacketIterator(this, this.#port);
   }
 
-  #startTurn(): void {
+  readonly #startTurn = (): void => {
     this.#halfStart = performance.now();
     this.#isSecondHalf = false;
-  }
+  };
 
   /**
-   * Whether the event loop must have its turn. Time in which the script did something else may have held turns, which
-   * cannot be told from here; so what ends the first half is forgiven, and the first batch after a pause comes at once.
+   * Whether the event loop must have its turn. It may have had one while the script awaited something else: at the half
+   * an immediate is set, which starts anew if the script lets a turn pass by itself.
    */
   #isTurnDue(): boolean {
     const now = performance.now();
     if (now - this.#halfStart <= HALF_TURN_MS) return false;
     if (this.#isSecondHalf) return true;
+    setImmediate(this.#startTurn);
     this.#halfStart = now;
     this.#isSecondHalf = true;
     return false;
