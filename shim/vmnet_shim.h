@@ -162,7 +162,7 @@ VN_EXPORT int32_t vn_result(int32_t operation, uint8_t *out, uint32_t capacity);
 VN_EXPORT int32_t vn_cancel(int32_t operation);
 
 /* Fills the arena with up to max frames of an interface and their descriptors. Answers their number, with VN_MORE added
- * when more may wait; without VN_MORE the next frame sets VN_READY_PACKETS. */
+ * when more may wait, never to 0; without VN_MORE the next frame sets VN_READY_PACKETS. */
 VN_EXPORT int32_t vn_drain(int32_t port, uint8_t *arena, uint32_t arena_length, uint32_t *descriptors, uint32_t max);
 
 /* Sends the frames first to first + count - 1 of the descriptors. Answers how many were taken; if fewer than count,

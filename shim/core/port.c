@@ -43,7 +43,7 @@ int32_t vn_port_drain(struct vn_port *port, uint8_t *arena, uint32_t arena_lengt
     vn_atomic_store(&port->armed, 1);
     /* If the source cleared armed since, its signal is on the way and the frame waits for that. */
     if (!VN_BROKEN(9) && !port->source->empty(port)) more = vn_atomic_exchange(&port->armed, 0);
-  } while (!count && more);
+  } while (!VN_BROKEN(12) && !count && more);
   if (count) vn_count(&port->stats.drains, 1);
   return more ? count | VN_MORE : count;
 }

@@ -5,8 +5,9 @@
  * Theory of operation. A port has a source, which moves frames (a pair of rings here, vmnet itself on macOS), and a
  * wake sink, the object that vn_signal() tells. Exactly one consumer drains it. armed says that the consumer wants to
  * be woken: vn_port_drain() disarms, takes frames, and before it answers "empty" it arms and looks once more, so no
- * frame can fall between the look and the arming. The source calls vn_port_arrived() after it made frames visible;
- * only the first such call after an arming signals. Sending is the mirror image with tx_armed and vn_port_drained().
+ * frame can fall between the look and the arming; when it has none in hand and that look finds one, it begins again, so
+ * VN_MORE never comes with 0 frames. The source calls vn_port_arrived() after it made frames visible; only the first
+ * such call after an arming signals. Sending is the mirror image with tx_armed and vn_port_drained().
  */
 #ifndef VN_CORE_PORT_H
 #define VN_CORE_PORT_H

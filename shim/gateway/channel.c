@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: MIT
+/*
+ * channel.c - the buffers of channel.h and the only reads and writes of the two sockets.
+ *
+ * Both buffers are contiguous, so that a message can be handed out in place: what is left over is moved to the front,
+ * the in buffer before every read, the out buffer only when the room behind it does not suffice. A length above the
+ * limit is refused before anything is allocated for it; up to the limit the in buffer grows to hold the whole message.
+ * A write that ends in the middle of a message is no harm: out_at says where the next one goes on.
+ */
 #include "channel.h"
 
 #include <errno.h>

@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: MIT
+/*
+ * config.c - reads the configure message field by field, each one against those before it.
+ *
+ * The order in read_fields() matters: addresses are checked against the subnet, reservations also against the gateway's
+ * address, and the first field that is wrong is the one that is named. What is missing gets its default here, except
+ * mode and subnet, which have to be given. Host mode switches off DNS, NAT and router advertisements, whatever the
+ * message says.
+ */
 #include "config.h"
 
 #include <arpa/inet.h>

@@ -1,4 +1,11 @@
 // SPDX-License-Identifier: MIT
+/*
+ * frame.c - checks IP headers against their frame, and sums and writes headers.
+ *
+ * What frame_ip() leaves alone: the checksums of transport packets, IPv6 extension headers (the protocol is then the
+ * first one's, and there are no ports), and the bytes of a frame behind its IP packet, which are padding. A fragment's
+ * ports are 0 even when it is the first one and carries them.
+ */
 #include "frame.h"
 
 #include <string.h>

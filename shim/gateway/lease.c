@@ -1,4 +1,12 @@
 // SPDX-License-Identifier: MIT
+/*
+ * lease.c - the table of lease.h: searches, and the steps from one state to another.
+ *
+ * A client's entry, a free one and one that is over are searched for from one end to the other; under a flood of
+ * clients touched cuts the first search short, full_until saves the second, next_end the third. The two times may come
+ * too early, which costs a search in vain, but not too late: who frees an entry clears full_until, who binds one lowers
+ * both: a renewal may be shorter than what it renews.
+ */
 #include "lease.h"
 
 #include <stdlib.h>
@@ -160,6 +168,7 @@ bool lease_bind(struct lease_table *table, struct lease *lease, const uint8_t *m
   lease->state = LEASE_BOUND;
   lease->ends = ends;
   table->next_end = ends < table->next_end ? ends : table->next_end;
+  table->full_until = ends < table->full_until ? ends : table->full_until;
   return loses;
 }
 

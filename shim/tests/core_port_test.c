@@ -113,6 +113,41 @@ static void packets_are_signalled_once_per_empty_drain(void) {
   close_port();
 }
 
+/* A source whose frames come between the first look and the re-check; with early, so does their signal. */
+static uint32_t looks;
+static bool early;
+
+static int32_t late_receive(struct vn_port *to, uint8_t *room, uint32_t length, uint32_t *into, uint32_t max,
+                            bool *more) {
+  return looks++ ? vn_ring_source.receive(to, room, length, into, max, more) : 0;
+}
+
+static bool late_empty(struct vn_port *of) {
+  if (early) vn_port_arrived(of);
+  return vn_ring_source.empty(of);
+}
+
+static void more_never_comes_with_no_frames(void) {
+  static const struct vn_source late = {.receive = late_receive, .empty = late_empty};
+  open_port(65536);
+  fake->ends.port.source = &late;
+  arrive(60, 1);
+  looks = 0;
+  CHECK(vn_drain(port, arena, sizeof arena, d, 64) == 1 && looks == 2 && d[1] == 60);
+  CHECK(polled() == 0 && fake_stat(port, "wakes") == 0 && fake_stat(port, "drains") == 1);
+  arrive(60, 2); /* armed by the drain: signalled */
+  arrive(60, 3);
+  CHECK(polled() == VN_READY_PACKETS);
+  looks = 0;
+  CHECK(vn_drain(port, arena, sizeof arena, d, 1) == (1 | VN_MORE) && looks == 2);
+  looks = 0;
+  early = true; /* nothing taken, but the signal is on the way: that is an empty drain */
+  CHECK(vn_drain(port, arena, sizeof arena, d, 64) == 0 && looks == 1 && polled() == VN_READY_PACKETS);
+  CHECK(vn_drain(port, arena, sizeof arena, d, 64) == 1);
+  early = false;
+  close_port();
+}
+
 static void send_takes_frames_in_order(void) {
   open_port(65536);
   struct vn_frame frame;
@@ -262,6 +297,7 @@ int main(void) {
   RUN(a_frame_longer_than_the_arena_is_cut);
   RUN(max_is_held_to_the_ports_limit);
   RUN(packets_are_signalled_once_per_empty_drain);
+  RUN(more_never_comes_with_no_frames);
   RUN(send_takes_frames_in_order);
   RUN(a_full_ring_takes_less_and_says_when_there_is_room);
   RUN(a_wrong_frame_ends_the_batch_before_it);

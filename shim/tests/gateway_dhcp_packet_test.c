@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* gateway_dhcp_packet_test.c - what is in the DHCP server's packets, where they go, and what it makes of its clients'. */
+/* gateway_dhcp_packet_test.c - the DHCP server's packets: their options and targets, and what it makes of bad ones. */
 #include "gateway_dhcp_client.h"
 
 static void options_fit_the_network(void) {

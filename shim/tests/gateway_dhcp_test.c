@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-/* gateway_dhcp_test.c - who gets which address: conversations of clients with the DHCP server, and the lease messages. */
+/* gateway_dhcp_test.c - who gets which address: clients' conversations with the DHCP server, and lease messages. */
 #include <time.h>
 
 #include "gateway_dhcp_client.h"

@@ -95,6 +95,15 @@ static void a_flood_evicts_nobody(void) {
   lease_close(&table);
 }
 
+static void a_renewal_may_be_shorter(void) {
+  begin(10, 10);
+  struct lease *lease = bound(ann, 10, 1, 1000000);
+  CHECK(offered(bob, 2) == 0); /* full, and remembered as full for long */
+  bound(ann, 10, 3, 100);
+  CHECK(offered(bob, 99) == 0 && offered(bob, 100) == 10 && lease->state == LEASE_OFFERED);
+  lease_close(&table);
+}
+
 static void a_declined_address_rests(void) {
   begin(10, 11);
   struct lease *lease = bound(ann, 10, 1, 100000);
@@ -139,6 +148,7 @@ int main(void) {
   RUN(what_ended_first_is_reused_first);
   RUN(an_offer_lasts_ten_seconds);
   RUN(a_flood_evicts_nobody);
+  RUN(a_renewal_may_be_shorter);
   RUN(a_declined_address_rests);
   RUN(a_client_holds_one_address);
   RUN(endless_leases_do_not_end);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * gateway_program.h - the program itself, $VN_GATEWAY, as a child between two socket pairs: start it, talk to it, see it
- * end. What it said last, frame or message, is in got.
+ * gateway_program.h - the program itself, $VN_GATEWAY, as a child between two socket pairs: start it, talk to it, and
+ * see it end. What it said last, frame or message, is in got.
  */
 #ifndef VN_GATEWAY_PROGRAM_H
 #define VN_GATEWAY_PROGRAM_H

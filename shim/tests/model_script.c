@@ -170,7 +170,7 @@ static void whims(void) {
   }
 }
 
-static void *script_body(void *unused) {
+void *script_body(void *unused) {
   script.context = vn_open();
   if (script.context == -VN_STOPPED) return unused; /* somebody called vn_shutdown() */
   MODEL_CHECK(script.context > 0);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 /*
- * model_things.c - the model's backend and the native side of its ports: a producer, a switch, and one who tells events.
+ * model_things.c - the model's backend and the native side of its ports: a producer, a switch, a teller of events.
  *
  * How much they move at once and how long they sleep is chance; that they publish before vn_port_arrived(), and free
  * before vn_port_drained(), is what every source has to do.
@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "control.h"
+#include "backend.h"
 #include "model.h"
 #include "vmnet_shim.h"
 
