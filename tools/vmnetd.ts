@@ -1,4 +1,3 @@
-#!/usr/bin/env -S deno run --allow-ffi --allow-read --allow-write
 // SPDX-License-Identifier: MIT
 
 /**

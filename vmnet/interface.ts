@@ -156,7 +156,7 @@ export class Interface implements AsyncIterable<Uint8Array>, AsyncDisposable {
 
   /**
    * Packets, each a `Uint8Array` of its own to keep. Those that were read together share one buffer, so one that is
-   * kept for long keeps up to 63 others in memory; `slice()` it then.
+   * kept for long keeps up to 127 others in memory; `slice()` it then.
    */
   [Symbol.asyncIterator](): AsyncIterableIterator<Uint8Array> {
     return this.#reader.packets();

@@ -6,8 +6,6 @@
  * @module
  */
 
-import process from "node:process";
-
 /** The signals that ask a program to end. */
 export type InterruptSignal = "SIGINT" | "SIGTERM";
 
@@ -35,6 +33,7 @@ const FOREVER_MS = 0x7fffffff;
  */
 export function interrupted(options: { signal?: AbortSignal | undefined } = {}): Promise<InterruptSignal> {
   const { signal } = options;
+  const { process } = globalThis; // not imported: see context.ts
   const { promise, resolve, reject } = Promise.withResolvers<InterruptSignal>();
   if (signal?.aborted) return Promise.reject(signal.reason);
   const timer = setInterval(() => {}, FOREVER_MS);

@@ -6,8 +6,6 @@
  * @module
  */
 
-import { dirname } from "node:path";
-import { fileURLToPath } from "node:url";
 import { type ConvertFns, dlopen } from "../ffi/mod.ts";
 import { envIfPermitted, platform } from "../ffi/runtime.ts";
 import { VmnetError } from "./errors.ts";
@@ -45,7 +43,7 @@ function open(): Shim {
   const list = tried.map((path) => `"${path}"`).join(", ") || "nothing, as this module was not loaded from a file";
   // The same for all of them, and then it says nothing about whether they exist
   const isDenied = String(failures[0]).includes("--allow-ffi");
-  const remedy = isDenied ? `Run with --allow-ffi=${dirname(tried[0]!)}` : BUILD;
+  const remedy = isDenied ? `Run with --allow-ffi=${tried[0]!.replace(/\/[^/]*$/, "")}` : BUILD;
   throw new VmnetError(`Cannot open the shim: tried ${list}. ${remedy}`, {
     status: Status.missing,
     operation: "open shim",
@@ -63,7 +61,7 @@ function candidates(): string[] {
   return [
     new URL(`../shim/build/libvmnet_shim.${suffix}`, import.meta.url),
     new URL(`../natives/${platform.os}-${platform.arch}/libvmnet_shim.${suffix}`, import.meta.url),
-  ].map((url) => fileURLToPath(url));
+  ].map((url) => decodeURIComponent(url.pathname));
 }
 
 /** Checks that the library speaks this version of the ABI. The call also pins it for the life of the process. */

@@ -167,7 +167,10 @@ int32_t vn_operation_fetch(struct vn_operation *operation, uint8_t *out, uint32_
   struct vn_writer abandoned = {0}, *result = &abandoned; /* the job's own is still the control thread's then */
   if (state == VN_DONE) {
     result = &job->result;
-    if (result->failed) reply_with(operation, VN_NO_MEMORY, "Cannot write the result: out of memory");
+    if (result->failed) {
+      undo(operation); /* its "handle" has no place in the new reply */
+      reply_with(operation, VN_NO_MEMORY, "Cannot write the result: out of memory");
+    }
   } else {
     bool late = state == VN_TIMED_OUT;
     vn_write_text(result, "message", late ? "The deadline passed" : "The operation was cancelled");

@@ -47,9 +47,13 @@ uint32_t vn_runtime_shutdown(uint32_t ms) {
   uint64_t until = vn_monotonic_ns() + ms * 1000000ull;
   uint32_t left;
   atomic_fetch_add(&closing, 1);
-  vn_control_sweep(0, true);
-  backend->shutdown();
-  while ((left = backend->alive() + vn_control_running()) && vn_monotonic_ns() < until) vn_sleep_ns(1000000);
+  for (;;) { /* again and again, for a call that began just before may still make something */
+    vn_control_sweep(0, true);
+    backend->shutdown();
+    left = backend->alive() + vn_control_running();
+    if (!left || vn_monotonic_ns() >= until) break;
+    vn_sleep_ns(1000000);
+  }
   atomic_fetch_sub(&closing, 1);
   return left;
 }

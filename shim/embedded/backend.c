@@ -194,9 +194,9 @@ static uint32_t shared_interfaces(struct vn_job *job) {
 }
 
 static uint32_t forward(struct vn_job *job) {
-  if (job->target->class->kind == VN_NETWORK) return vn_request_run(((struct vn_holder *)job->target)->network, job, 0);
+  if (job->target->class->kind == VN_NETWORK) return vn_request_run(((struct vn_holder *)job->target)->network, job, NULL);
   struct vn_nic *nic = (struct vn_nic *)job->target;
-  return vn_request_run(nic->network, job, nic->serial);
+  return vn_request_run(nic->network, job, nic);
 }
 
 static uint32_t embedded_run(struct vn_job *job) {

@@ -3,6 +3,9 @@
  * channel.c - a message channel is two buffers: in, where messages are checked and handed out in place, and out, which is
  * written at once and holds what the socket did not take.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* struct ucred */
+#endif
 #include "channel.h"
 
 #include <errno.h>
@@ -45,6 +48,18 @@ int vn_unix_socket(void) {
   if (fd < 0 || vn_socket_prepare(fd) == VN_OK) return fd;
   close(fd);
   return -1;
+#endif
+}
+
+bool vn_same_user(int fd) {
+#ifdef SO_PEERCRED
+  struct ucred peer;
+  socklen_t length = sizeof peer;
+  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == getuid();
+#else
+  uid_t user;
+  gid_t group;
+  return getpeereid(fd, &user, &group) == 0 && user == getuid();
 #endif
 }
 

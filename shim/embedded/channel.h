@@ -32,6 +32,7 @@ int vn_channel_release(struct vn_channel *channel); /* closes all but the descri
 bool vn_channel_send(struct vn_channel *channel, struct vn_writer *list);
 
 int vn_unix_socket(void); /* non-blocking and close-on-exec, or -1 */
+bool vn_same_user(int fd); /* Does a process of this user listen, or did it connect, at the other end? */
 /* For a thread that may block: one whole message each way by until_ns. VN_OK or a vn_status. */
 uint32_t vn_message_send(int fd, struct vn_writer *list, uint64_t until_ns);
 uint32_t vn_message_receive(int fd, uint32_t limit, uint64_t until_ns, uint8_t **list, uint32_t *length);

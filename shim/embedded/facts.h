@@ -11,7 +11,7 @@
 
 #include "network.h"
 
-enum { VN_EVENTS = 256, VN_LEASES_MOST = 65536, VN_FORWARDS_MOST = 65536 };
+enum { VN_EVENTS = 256, VN_LEASES_MOST = 8192, VN_FORWARDS_MOST = 8192 };
 
 struct vn_lease {
   uint8_t mac[6];

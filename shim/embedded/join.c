@@ -60,6 +60,8 @@ static uint32_t call_owner(struct vn_job *job, const struct vn_owner *owner, str
     else
       error = errno;
   }
+  /* In /tmp anybody may have taken the path of a share that is gone. */
+  if (error == 0 && !vn_same_user(fd)) error = EACCES;
   uint32_t status = error == 0 ? vn_message_send(fd, hello, until) : VN_SYSTEM;
   vn_writer_free(hello);
   if (status == VN_OK) status = vn_message_receive(fd, VN_MESSAGE_LIMIT, until, answer, length);

@@ -4,7 +4,7 @@
  * gives its socket to a stream port (interface) and is gone.
  */
 #ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* struct ucred */
+#define _GNU_SOURCE /* accept4() */
 #endif
 #include "member.h"
 
@@ -104,6 +104,8 @@ static uint32_t check_interface(struct vn_network *network, const uint8_t *messa
     return vn_refuse(why, VN_BAD_CALL, NULL, "it lacks options");
   uint32_t status = vn_interface_options_read(options, NULL, list.value, list.length, why);
   if (status != VN_OK) return status;
+  if (vn_counted(&network->port_count) >= VN_SWITCH_PORTS)
+    return vn_refuse(why, VN_NO_MEMORY, NULL, "the network has no more ports");
   if (options->mode != 0 && options->mode != network->options.mode)
     return vn_refuse(why, VN_BAD_OPTION, "vmnet_operation_mode", "the network has another mode");
   if (options->allocate_mac && vn_network_mac_taken(network, options->mac))
@@ -176,18 +178,6 @@ static bool hello(struct vn_channel *channel, const uint8_t *message, uint32_t l
   return false;
 }
 
-static bool same_user(int fd) {
-#ifdef SO_PEERCRED
-  struct ucred peer;
-  socklen_t length = sizeof peer;
-  return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) == 0 && peer.uid == getuid();
-#else
-  uid_t user;
-  gid_t group;
-  return getpeereid(fd, &user, &group) == 0 && user == getuid();
-#endif
-}
-
 static uint32_t newcomers(const struct vn_network *network) {
   uint32_t count = 0;
   for (const struct vn_member *member = network->members; member != NULL; member = member->next)
@@ -216,7 +206,7 @@ static void listener_ready(struct vn_watch *watch, uint32_t events) {
     return;
   }
   struct vn_member *member = NULL;
-  bool welcome = vn_socket_prepare(fd) == VN_OK && same_user(fd) && newcomers(network) < VN_NEWCOMERS_MOST;
+  bool welcome = vn_socket_prepare(fd) == VN_OK && vn_same_user(fd) && newcomers(network) < VN_NEWCOMERS_MOST;
   if (welcome) member = calloc(1, sizeof *member);
   if (member == NULL) {
     close(fd);

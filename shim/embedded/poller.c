@@ -109,7 +109,7 @@ void vn_poller_wait(struct vn_poller *poller, int timeout_ms) {
   slot_t *slots = poller->slots != NULL ? poller->slots : &one;
   uint32_t events[64], due = 0;
 #if VN_EPOLL
-  int max = poller->slots != NULL ? (int)(poller->capacity < 64 ? poller->capacity : 64) : 1;
+  int max = poller->capacity == 0 ? 1 : (int)(poller->capacity < 64 ? poller->capacity : 64);
   int count = epoll_wait(poller->epoll, slots, max, timeout_ms);
   for (int i = 0; i < count; i++) {
     struct vn_watch *watch = slots[i].data.ptr;

@@ -9,11 +9,13 @@
 #include <string.h>
 
 #include "facts.h"
+#include "nic.h"
 #include "share.h"
 #include "vmnet_shim.h"
 
 #define PATIENCE_NS 10000000000ull /* for an operation without a deadline */
 #define AGAIN_NS 20000000ull
+#define MEMBER_MOST 64 /* questions of a joined process at a time: it must not fill the gateway's queue */
 
 struct waiter {
   bool done, again;
@@ -26,6 +28,7 @@ struct vn_request {
   uint64_t id;
   uint32_t op;
   struct vn_forward forward;
+  bool withdrawn;                  /* its owner went meanwhile */
   struct waiter *waiter;           /* NULL: nobody waits here */
   uint64_t member, member_request; /* 0: no joined process asked */
 };
@@ -66,6 +69,7 @@ static void begin(struct vn_network *network, uint32_t op, const struct vn_forwa
 static void complete(struct vn_network *network, struct vn_request *request, uint32_t status, bool again,
                      const uint8_t *reply, uint32_t length) {
   bool added = status == VN_OK && request->op == VN_OP_FORWARD_ADD && !again, heard = true;
+  if (request->withdrawn && !again) status = VN_STOPPED;
   if (network->owner_process && added) vn_facts_forward_add(network, &request->forward);
   if (network->owner_process && !again && status == VN_OK && request->op == VN_OP_FORWARD_REMOVE)
     vn_facts_forward_remove(network, &request->forward);
@@ -90,7 +94,10 @@ static void complete(struct vn_network *network, struct vn_request *request, uin
     }
     vn_unlock(&network->lock);
   }
-  if (added && !heard && !network->ending) begin(network, VN_OP_FORWARD_REMOVE, &request->forward, NULL, 0, 0);
+  if (added && (!heard || request->withdrawn)) {
+    if (network->owner_process) vn_facts_forward_remove(network, &request->forward); /* a restart must not replay it */
+    if (!network->ending) begin(network, VN_OP_FORWARD_REMOVE, &request->forward, NULL, 0, 0);
+  }
   free(request);
 }
 
@@ -148,6 +155,15 @@ void vn_requests_withdraw(struct vn_network *network, uint64_t owner) {
     forward.address[0] = 0;
     if (!network->ending) begin(network, VN_OP_FORWARD_REMOVE, &forward, NULL, 0, 0);
   }
+  for (struct vn_request *request = network->requests; request != NULL; request = request->next)
+    request->withdrawn |= request->op == VN_OP_FORWARD_ADD && request->forward.owner == owner;
+}
+
+static bool asks_too_much(const struct vn_network *network, uint64_t member) {
+  uint32_t count = 0;
+  for (const struct vn_request *request = network->requests; request != NULL; request = request->next)
+    count += request->member == member;
+  return count >= MEMBER_MOST;
 }
 
 void vn_request_relay(struct vn_network *network, const char *name, const uint8_t *message, uint32_t length,
@@ -162,6 +178,8 @@ void vn_request_relay(struct vn_network *network, const char *name, const uint8_
     status = vn_forward_read(&forward, inner.value, inner.length, &why);
   else if (!list)
     status = vn_refuse(&why, VN_BAD_CALL, NULL, "the request is malformed");
+  if (!list && status == VN_OK && asks_too_much(network, member))
+    status = vn_refuse(&why, VN_BUSY, NULL, "too many requests wait for the gateway");
   if (!list && status == VN_OK) {
     forward.owner = member;
     if (strcmp(name, "forwardRemove") == 0) forward.address[0] = 0;
@@ -181,6 +199,7 @@ void vn_request_relay(struct vn_network *network, const char *name, const uint8_
 
 struct begin_command {
   struct vn_command command;
+  const struct vn_nic *nic; /* that asked; NULL: a network */
   uint32_t op;
   const struct vn_forward *forward;
   struct waiter *waiter;
@@ -188,7 +207,10 @@ struct begin_command {
 
 static void run_begin(struct vn_network *network, struct vn_command *command) {
   struct begin_command *begun = (struct begin_command *)command;
-  begin(network, begun->op, begun->forward, begun->waiter, 0, 0);
+  if (begun->nic != NULL && begun->nic->removed && begun->op == VN_OP_FORWARD_ADD)
+    *begun->waiter = (struct waiter){.done = true, .status = VN_STOPPED}; /* nothing would ever withdraw it */
+  else
+    begin(network, begun->op, begun->forward, begun->waiter, 0, 0);
   vn_command_done(network, command);
 }
 
@@ -199,14 +221,16 @@ static void run_abandon(struct vn_network *network, struct vn_command *command) 
   vn_command_done(network, command);
 }
 
-static void wait_for(struct vn_network *network, struct vn_job *job, struct waiter *waiter, uint64_t until_ns) {
+static bool wait_for(struct vn_network *network, struct vn_job *job, struct waiter *waiter, uint64_t until_ns) {
   vn_lock(&network->lock);
   while (!waiter->done && !vn_job_abandoned(job) && vn_monotonic_ns() < until_ns)
     vn_lock_wait(&network->lock, vn_monotonic_ns() + AGAIN_NS);
+  bool done = waiter->done;
   vn_unlock(&network->lock);
+  return done;
 }
 
-uint32_t vn_request_run(struct vn_network *network, struct vn_job *job, uint64_t owner) {
+uint32_t vn_request_run(struct vn_network *network, struct vn_job *job, const struct vn_nic *nic) {
   struct vn_forward forward = {.protocol = 0};
   struct vn_refusal why;
   if (job->op == VN_OP_FORWARD_LIST && network->owner_process) {
@@ -220,15 +244,15 @@ uint32_t vn_request_run(struct vn_network *network, struct vn_job *job, uint64_t
   if (job->op == VN_OP_FORWARD_ADD && (!forward.address[0] || !forward.internal_port))
     return vn_fail(job, VN_BAD_OPTION, forward.address[0] ? "internalPort" : "internalAddress", "it is missing");
   if (job->op == VN_OP_FORWARD_REMOVE) forward.address[0] = 0;
-  forward.owner = owner;
+  forward.owner = nic != NULL ? nic->serial : 0;
   uint64_t until = job->deadline_ns ? job->deadline_ns : vn_monotonic_ns() + PATIENCE_NS;
   for (;;) {
     struct waiter waiter = {.result = &job->result};
-    struct begin_command begun = {.command.run = run_begin, .op = job->op, .forward = &forward, .waiter = &waiter};
+    struct begin_command begun = {.command.run = run_begin, .nic = nic, .op = job->op, .forward = &forward, .waiter = &waiter};
     struct begin_command abandon = {.command.run = run_abandon, .waiter = &waiter};
     if (!vn_network_call(network, &begun.command)) return vn_fail(job, VN_GONE, NULL, "the network has ended");
-    wait_for(network, job, &waiter, until);
-    if (!waiter.done) vn_network_call(network, &abandon.command);
+    /* Once abandoned, or when the network has ended, nobody touches the waiter any more. */
+    if (!wait_for(network, job, &waiter, until)) vn_network_call(network, &abandon.command);
     if (!waiter.done) return vn_fail(job, VN_TIMEOUT, NULL, "the gateway did not answer");
     if (!waiter.again && waiter.status == VN_UNSUPPORTED && job->result.length == 0)
       return vn_fail_needs(job, VN_UNSUPPORTED, "shared mode", "a network without a gateway has no forwards");

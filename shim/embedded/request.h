@@ -11,8 +11,10 @@
 #include "core/backend.h"
 #include "network.h"
 
-/* Carries out VN_OP_FORWARD_*; blocks. owner: serial of the interface it was asked of, or 0. */
-uint32_t vn_request_run(struct vn_network *network, struct vn_job *job, uint64_t owner);
+struct vn_nic;
+
+/* Carries out VN_OP_FORWARD_*; blocks. nic: the interface it was asked of, or NULL. */
+uint32_t vn_request_run(struct vn_network *network, struct vn_job *job, const struct vn_nic *nic);
 
 /* The network's thread. */
 void vn_request_relay(struct vn_network *network, const char *name, const uint8_t *message, uint32_t length,

@@ -26,6 +26,7 @@ struct vn_share {
   struct vn_listener listener;
   struct vn_command command;
   vn_atomic_u32 ending;
+  bool begun; /* how run_begin() ended */
   bool ended; /* under the network's lock */
   char directory[DIRECTORY_ROOM];
 };
@@ -38,10 +39,17 @@ static bool address_of(const char *directory, const char *name, struct sockaddr_
   return length > 0 && (size_t)length < sizeof address->sun_path;
 }
 
-static void remove_files(const char *directory) {
+/* Only sockets: whatever else lies there is not from here. */
+static void remove_socket(const char *directory, const char *name) {
   struct sockaddr_un address;
-  if (address_of(directory, "socket", &address)) unlink(address.sun_path);
-  if (address_of(directory, "new", &address)) unlink(address.sun_path);
+  struct stat status;
+  if (address_of(directory, name, &address) && lstat(address.sun_path, &status) == 0 && S_ISSOCK(status.st_mode))
+    unlink(address.sun_path);
+}
+
+static void remove_files(const char *directory) {
+  remove_socket(directory, "socket");
+  remove_socket(directory, "new");
   rmdir(directory);
 }
 
@@ -49,7 +57,8 @@ static const char *base_directory(void) {
   const char *runtime = getenv("XDG_RUNTIME_DIR");
   struct stat status;
   bool usable = runtime != NULL && runtime[0] == '/' && strlen(runtime) < DIRECTORY_ROOM - 32 &&
-                stat(runtime, &status) == 0 && S_ISDIR(status.st_mode) && access(runtime, W_OK | X_OK) == 0;
+                stat(runtime, &status) == 0 && S_ISDIR(status.st_mode) && access(runtime, W_OK | X_OK) == 0 &&
+                status.st_uid == getuid() && (status.st_mode & 022) == 0; /* else others could exchange what is in it */
   return usable ? runtime : "/tmp";
 }
 
@@ -57,7 +66,8 @@ static const char *base_directory(void) {
 static bool is_stale(const char *directory) {
   struct stat status;
   struct sockaddr_un address;
-  if (lstat(directory, &status) != 0 || !S_ISDIR(status.st_mode) || status.st_uid != getuid()) return false;
+  if (lstat(directory, &status) != 0 || status.st_uid != getuid()) return false;
+  if ((status.st_mode & (S_IFMT | 0777)) != (S_IFDIR | 0700)) return false;
   if (!address_of(directory, "socket", &address)) return false;
   int fd = vn_unix_socket();
   if (fd < 0) return false;
@@ -71,7 +81,7 @@ static void sweep(const char *base, const char *prefix) {
   if (directory == NULL) return;
   for (const struct dirent *entry; (entry = readdir(directory)) != NULL;) {
     char path[DIRECTORY_ROOM];
-    if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0) continue;
+    if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0 || strlen(entry->d_name) != strlen(prefix) + 6) continue;
     int length = snprintf(path, sizeof path, "%s/%s", base, entry->d_name);
     if (length > 0 && (size_t)length < sizeof path && is_stale(path)) remove_files(path);
   }
@@ -102,7 +112,8 @@ static int listen_here(struct vn_share *share) {
 
 static void run_begin(struct vn_network *network, struct vn_command *command) {
   struct vn_share *share = (struct vn_share *)((char *)command - offsetof(struct vn_share, command));
-  if (!network->ending && vn_listener_add(network, &share->listener)) vn_retain(&share->object);
+  share->begun = !network->ending && vn_listener_add(network, &share->listener);
+  if (share->begun) vn_retain(&share->object);
   vn_command_done(network, command);
 }
 
@@ -194,7 +205,7 @@ uint32_t vn_share_start(struct vn_network *network, struct vn_job *job) {
   vn_random(share->listener.secret, VN_SECRET);
   int error = listen_here(share);
   share->command.run = run_begin;
-  if (error == 0 && vn_network_call(network, &share->command) && share->listener.added) {
+  if (error == 0 && vn_network_call(network, &share->command) && share->begun) {
     write_token(share, &job->result);
     job->made = &share->object;
     return VN_OK;

@@ -49,7 +49,8 @@ static bool stream_room(struct vn_net_port *port) {
   return of(port)->out_length + 4 + VN_FRAME_LIMIT <= VN_STREAM_OUT;
 }
 
-/* Sends what the socket takes. An error shows up as the end of the stream when it is read, so it is left to that. */
+/* Sends what the socket takes. After an error the stream is shut down, so that reading it finds its end: a peer may close
+ * its reading half alone, and its socket then counts as writable for ever. */
 static void send_out(struct vn_stream_port *stream) {
   while (stream->out_length > 0) {
     uint32_t first = VN_STREAM_OUT - stream->out_start;
@@ -58,6 +59,10 @@ static void send_out(struct vn_stream_port *stream) {
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = parts[1].iov_len ? 2 : 1};
     ssize_t count = sendmsg(stream->watch.fd, &message, MSG_NOSIGNAL);
     if (count < 0 && errno == EINTR) continue;
+    if (count < 0 && errno != EAGAIN && errno != EWOULDBLOCK && errno != ENOBUFS) {
+      shutdown(stream->watch.fd, SHUT_RDWR);
+      stream->out_length = 0;
+    }
     if (count < 0) break;
     stream->out_start = (stream->out_start + (uint32_t)count) & (VN_STREAM_OUT - 1);
     stream->out_length -= (uint32_t)count;

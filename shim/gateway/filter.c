@@ -174,6 +174,7 @@ static void send_advertisement(struct gateway *gateway, struct frame frame, stru
   if (!config->advertise || ip.length < 16 || ip.payload + ip.length > sizeof answer - 8) {
     return;
   }
+  frame.length = ip.payload + ip.length; /* what is behind it is padding */
   memcpy(answer, frame.data, ip.payload + 16);
   uint8_t *icmp = answer + ip.payload, *end = icmp + 16;
   const uint8_t *option;

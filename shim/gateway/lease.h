@@ -23,7 +23,7 @@
 #define NEVER INT64_MAX
 #define OFFER_MS 10000
 #define REST_MS 600000
-#define RANGE_LIMIT 65536u /* of a longer range the first addresses are used */
+#define RANGE_LIMIT 8192u /* of a longer range the first addresses are used; a restart replays all leases at once */
 
 enum lease_state { LEASE_UNUSED, LEASE_BLOCKED, LEASE_OFFERED, LEASE_BOUND, LEASE_ENDED, LEASE_RESTING };
 

@@ -38,7 +38,7 @@
 
 #define VN_GATEWAY_FRAMES_FD 3
 #define VN_GATEWAY_CONTROL_FD 4
-#define VN_MESSAGE_LIMIT (1u << 20)
+#define VN_MESSAGE_LIMIT (4u << 20) /* a configure message with all that lease.h, facts.h and vn_call() allow */
 #define VN_FRAME_LIMIT 65550u /* what vmnet reports with TSO: 65,536 bytes and an Ethernet header */
 
 #endif

@@ -7,6 +7,14 @@ import { Interface, Network } from "vmnet";
 import { numbered, numbersOf } from "./frames.ts";
 import { Program, runtimes, Scripts } from "./programs.ts";
 
+/** Workers of the web, which the types of Node.js do not know. */
+interface WebWorker {
+  onmessage: (event: { data: unknown }) => void;
+  onerror: (event: { message?: string }) => void;
+  terminate(): void;
+}
+const { Worker } = globalThis as unknown as { Worker: new (url: string, options: { type: "module" }) => WebWorker };
+
 /** A program whose worker owns a network, so that its end can be watched from the main thread. */
 const owner = (ending: string) => `
 import process from "node:process";
@@ -85,7 +93,7 @@ test("a worker has a context of its own, and joins by token", async () => {
   try {
     await new Promise<void>((resolve, reject) => {
       worker.onmessage = () => resolve();
-      worker.onerror = (event: { message?: string }) => reject(new Error(event.message));
+      worker.onerror = (event) => reject(new Error(event.message));
     });
     await nic.write([numbered(1), numbered(2)]);
     assertEquals(await numbersOf(nic, 2), [1, 2]);
