@@ -118,7 +118,7 @@ export class JSCallback {
         `Cannot create callback: expected an object with its types, got ${describe(definition)}`,
       );
     }
-    const args = (definition.args ?? []).map((type) => resolveType(type, "argument"));
+    const args = Array.from(definition.args ?? [], (type) => resolveType(type, "argument"));
     const returns = resolveType(definition.returns ?? "void", "return");
     const name = callback.name || "callback";
     checkSignature({ name, args, returns });

@@ -14,7 +14,14 @@
  * A pointer argument is declared to Deno either as `buffer` or as `u64`, and
  * which of the two depends on the value that comes. Such a function is linked
  * once for each combination, called a shape, when the first call of that shape
- * happens.
+ * happens. The shape of addresses only is inlined and the others are a function
+ * beside, because V8 does not inline what has more than 460 bytes of bytecode:
+ * with all four shapes of two pointers in one function a call takes 9 ns
+ * instead of 4.
+ *
+ * Converting an argument can run code of the user: `valueOf`, or a getter named
+ * `ptr`. It might detach a buffer that is another argument, so all of that is
+ * done first, and memory is looked at last.
  *
  * Where the engine was told not to make code from strings, the same
  * conversions run in a loop instead, which is slower and otherwise the same.
@@ -49,7 +56,9 @@ interface Passing {
   readonly native: NativeType;
   /** Converts any value. */
   readonly convert: (value: unknown, site: Site, index: number) => unknown;
-  /** The same as source code, with the usual case inlined. */
+  /** Source code that does, with the usual case inlined, what may run code of the user. */
+  readonly settle?: (variable: string, index: number) => string;
+  /** Source code of the rest of the conversion. */
   readonly source: (variable: string, index: number) => string;
 }
 
@@ -58,36 +67,38 @@ function integer(native: NativeType, cut: string, apply: (value: number) => numb
   return {
     native,
     convert: (value, site, index) => apply(convert.toInt32(value, site, index)),
-    source: (a, i) => `(typeof ${a} === "number" ? ${a} : toInt32(${a}, site, ${i})) ${cut}`,
+    settle: (a, i) => `if (typeof ${a} !== "number") ${a} = toInt32(${a}, site, ${i});`,
+    source: (a) => `${a} ${cut}`,
   };
 }
 
 const float = (native: NativeType): Passing => ({
   native,
   convert: convert.toFloat,
-  source: (a, i) => `typeof ${a} === "number" ? ${a} : toFloat(${a}, site, ${i})`,
+  settle: (a, i) => `if (typeof ${a} !== "number") ${a} = toFloat(${a}, site, ${i});`,
+  source: (a) => a,
 });
 
 // asUintN tells the compiler that the value fits a register
 const int64 = (native: NativeType): Passing => ({
   native,
   convert: convert.toInt64,
-  source: (a, i) => `BigInt.asUintN(64, typeof ${a} === "bigint" ? ${a} : toInt64(${a}, site, ${i}))`,
+  source: (a, i) => `asUintN(64, typeof ${a} === "bigint" ? ${a} : toInt64(${a}, site, ${i}))`,
 });
 
 const address: Passing = {
   native: "u64",
   convert: convert.toAddress,
   source: (a, i) =>
-    `BigInt.asUintN(64, typeof ${a} === "number" && ${a} >= 0 && ${a} <= 4503599627370495 ? ` +
-    `(double[0] = Math.trunc(${a}) + 4503599627370496, BigInt.asUintN(52, word[0])) : toAddress(${a}, site, ${i}))`,
+    `asUintN(64, typeof ${a} === "number" && ${a} >= 0 && ${a} <= 4503599627370495 ? ` +
+    `(double[0] = trunc(${a}) + 4503599627370496, asUintN(52, word[0])) : ` +
+    `${a} === null ? 0n : toAddress(${a}, site, ${i}))`,
 };
 
 const memory: Passing = {
   native: "buffer",
   convert: convert.toMemory,
-  source: (a, i) =>
-    `(isView(${a}) || ${a} instanceof ArrayBuffer) && ${a}.byteLength > 0 ? ${a} : toMemory(${a}, site, ${i})`,
+  source: (a, i) => `isView(${a}) && ${a}.byteLength > 0 ? ${a} : toMemory(${a}, site, ${i})`,
 };
 
 const passings: Partial<Record<TypeName, Passing>> = {
@@ -108,7 +119,8 @@ const passings: Partial<Record<TypeName, Passing>> = {
   function: {
     native: "u64",
     convert: convert.toFunction,
-    source: (a, i) => `BigInt.asUintN(64, toFunction(${a}, site, ${i}))`,
+    settle: (a, i) => `${a} = toFunction(${a}, site, ${i});`,
+    source: (a) => `asUintN(64, ${a})`,
   },
   buffer: {
     native: "buffer",
@@ -119,8 +131,8 @@ const passings: Partial<Record<TypeName, Passing>> = {
     native: "u64",
     convert: convert.toLength,
     source: (a, i) =>
-      `BigInt.asUintN(64, isView(${a}) ? (double[0] = ${a}.byteLength + 4503599627370496, ` +
-      `BigInt.asUintN(52, word[0])) : toLength(${a}, site, ${i}))`,
+      `asUintN(64, isView(${a}) ? (double[0] = ${a}.byteLength + 4503599627370496, ` +
+      `asUintN(52, word[0])) : toLength(${a}, site, ${i}))`,
   },
 };
 
@@ -153,7 +165,8 @@ const results: Partial<Record<TypeName, Result>> = {
   u64: { native: "u64" },
   f64: { native: "f64" },
   f32: { native: "f32" },
-  void: { native: "void" },
+  // A function by address gives null for it
+  void: { native: "void", convert: () => undefined, source: "undefined" },
   // Deno's own bool takes 2 for false
   bool: { native: "u8", convert: (value: number) => value !== 0, source: "r !== 0" },
   ptr: pointerResult,
@@ -184,6 +197,13 @@ export function checkSignature({ name, args, returns }: Signature): void {
       `Cannot declare ${name}: ${returns} is only for arguments, return "ptr" and use toArrayBuffer`,
     );
   }
+  if (args.length > maxArguments) {
+    throw ffiError(
+      TypeError,
+      "ERR_INVALID_ARG_VALUE",
+      `Cannot declare ${name}: it has ${args.length} arguments, at most ${maxArguments} are supported`,
+    );
+  }
   if (args.includes("void")) {
     throw ffiError(TypeError, "ERR_INVALID_ARG_VALUE", `Cannot declare ${name}: void is only for results`);
   }
@@ -195,6 +215,9 @@ type Link = (shape: number) => NativeFunction;
 /** Up to so many dual arguments all shapes are written out, which is 8 calls in the source. */
 const maxDualInline = 3;
 
+/** As in Bun. With 32 pointers at most, a shape fits the bits of an integer. */
+const maxArguments = 32;
+
 /**
  * Counts the functions. The number stands in the source because V8 caches code
  * by its text: functions with the same text would share what the optimising
@@ -205,49 +228,84 @@ let count = 0;
 /** Writes the source of a function. */
 export function sourceOf({ args, returns }: Signature): string {
   const variables = args.map((_, i) => `a${i}`);
-  const isDualAt = args.map(isDual);
-  const duals = isDualAt.filter(Boolean).length;
-  const test = (i: number) =>
-    `(typeof a${i} !== "number" && ` +
-    `(isView(a${i}) || a${i} instanceof ArrayBuffer || ${args[i] === "cstring" ? "isText" : "isMemory"}(a${i})))`;
-  const values = (pick: (i: number) => Passing) => args.map((_, i) => pick(i).source(`a${i}`, i)).join(", ");
+  const list = variables.join(", ");
+  const duals = args.flatMap((type, i) => isDual(type) ? [i] : []);
+  const shapes = duals.length <= maxDualInline ? 2 ** duals.length : 0;
 
-  /** One call for each shape: `decided` holds the arguments whose kind is known. */
+  /** The arguments of a call, those that are dual passed as `pick` says. */
+  const values = (pick: (i: number) => Passing) =>
+    args.map((type, i) => (passings[type] ?? pick(i)).source(`a${i}`, i)).join(", ");
+  /** Whether a settled dual argument is memory. */
+  const isMemory = (i: number) =>
+    `(typeof a${i} === "object" ? a${i} !== null : ${args[i] === "cstring" ? `typeof a${i} === "string"` : "false"})`;
+
+  /** One call for each shape: `decided` says what is known to be memory. */
   function branches(decided: readonly boolean[]): string {
-    if (decided.length === duals) {
-      let dual = 0;
-      const shape = decided.reduce((bits, isMemory, n) => bits | Number(isMemory) << n, 0);
-      return `f${shape}(${values((i) => isDualAt[i] ? decided[dual++] ? memory : address : passings[args[i]!]!)})`;
+    const next = duals[decided.length];
+    if (next === undefined) {
+      const shape = decided.reduce((bits, yes, n) => bits | Number(yes) << n, 0);
+      return `f${shape}(${values((i) => decided[duals.indexOf(i)] ? memory : address)})`;
     }
-    const next = isDualAt.flatMap((yes, i) => yes ? [i] : [])[decided.length]!;
-    return `${test(next)}\n      ? ${branches([...decided, true])}\n      : ${branches([...decided, false])}`;
+    return `${isMemory(next)}\n      ? ${branches([...decided, true])}\n      : ${branches([...decided, false])}`;
   }
 
-  const shapes = duals <= maxDualInline ? 2 ** duals : 0;
-  const { source } = results[returns]!;
-  const lines = [`"use strict"; // ${++count}`, `const { ${Object.keys(convert).join(", ")} } = convert;`];
-  for (let shape = 0; shape < shapes; shape++) {
+  /** All calls there are, after the usual ones. */
+  function rest(): string[] {
+    const settled = duals.map((i) => `    if (!isView(a${i})) a${i} = settle(a${i}, site, ${i});`);
+    if (shapes > 0) return [...settled, `    return ${branches([])};`];
+    const either = (i: number): Passing => ({
+      ...memory,
+      source: (a) => `${isMemory(i)} ? (${memory.source(a, i)}) : ${address.source(a, i)}`,
+    });
+    return [
+      ...settled,
+      `    const shape = ${duals.map((i, n) => `(${isMemory(i)} ? ${1 << n} : 0)`).join(" | ")};`,
+      "    const f = linked === undefined ? closed : linked[shape] ??= link(shape);",
+      `    return f(${values(either)});`,
+    ];
+  }
+
+  /** The usual calls: addresses only, and for a single pointer also memory. */
+  function usual(): string {
+    if (duals.length === 0) return `f0(${values(() => address)})`;
+    const test = duals.map((i) => `(typeof a${i} === "number" || a${i} === null)`).join(" && ");
+    let others = `rest(${list})`;
+    if (duals.length === 1) {
+      const a = `a${duals[0]}`;
+      const isUsual: Passing = {
+        ...memory,
+        source: (a, i) => `${a}.byteLength > 0 ? ${a} : toMemory(${a}, site, ${i})`,
+      };
+      others = `isView(${a}) || ${a} instanceof ArrayBuffer\n      ? f1(${values(() => isUsual)})\n      : ${others}`;
+    }
+    return `${test}\n      ? f0(${values(() => address)})\n      : ${others}`;
+  }
+
+  const lines = [
+    `"use strict"; // ${++count}`,
+    `const { ${Object.keys(convert).join(", ")} } = convert;`,
+    "const { asUintN } = BigInt, { trunc } = Math;",
+  ];
+  for (let shape = 0; shape < Math.max(shapes, 1); shape++) {
     lines.push(`let f${shape} = eager ?? ((...v) => (f${shape} = link(${shape}))(...v));`);
   }
   if (shapes === 0) lines.push("let linked = [];");
-  lines.push("return {", `  call(${variables.join(", ")}) {`);
+  if (duals.length > 0) lines.push(`const rest = (${list}) => {`, ...rest(), "};");
+  lines.push("return {", `  call(${list}) {`);
   if (args.length > 0) {
     lines.push(`    if (arguments.length < ${args.length}) throw tooFewArguments(site, arguments.length);`);
   }
-  if (shapes > 0) {
-    lines.push(`    const r = ${branches([])};`);
-  } else {
-    const bits = isDualAt.flatMap((yes, i) => yes ? [i] : []).map((i, n) => `(${test(i)} ? ${1 << n} : 0)`);
-    const either = (i: number): Passing => ({
-      ...memory,
-      source: () => `${test(i)} ? (${memory.source(`a${i}`, i)}) : ${address.source(`a${i}`, i)}`,
-    });
-    lines.push(`    const shape = ${bits.join(" | ")};`);
-    lines.push("    const f = linked === undefined ? closed : linked[shape] ??= link(shape);");
-    lines.push(`    const r = f(${values((i) => isDualAt[i] ? either(i) : passings[args[i]!]!)});`);
-  }
-  lines.push("    if (pending.thrown) pending.rethrow();", `    return ${source ?? "r"};`, "  },", "  close() {");
-  for (let shape = 0; shape < shapes; shape++) lines.push(`    f${shape} = closed;`);
+  lines.push(
+    ...args.flatMap((type, i) =>
+      passings[type]?.settle === undefined ? [] : `    ${passings[type].settle(`a${i}`, i)}`
+    ),
+    `    const r = ${usual()};`,
+    "    if (pending.thrown) pending.rethrow();",
+    `    return ${results[returns]!.source ?? "r"};`,
+    "  },",
+    "  close() {",
+  );
+  for (let shape = 0; shape < Math.max(shapes, 1); shape++) lines.push(`    f${shape} = closed;`);
   if (shapes === 0) lines.push("    linked = undefined;");
   lines.push("  },", "};");
   return lines.join("\n");
@@ -260,17 +318,21 @@ function interpret(signature: Signature, link: Link, closed: NativeFunction, eag
   let linked: NativeFunction[] | undefined = eager === undefined ? [] : [eager];
   function call(...values: unknown[]): unknown {
     if (values.length < args.length) throw convert.tooFewArguments(signature, values.length);
+    const settled = args.map((type, i) => {
+      if (isDual(type)) return convert.settle(values[i], signature, i);
+      return passings[type]!.settle === undefined ? values[i] : passings[type]!.convert(values[i], signature, i);
+    });
     let shape = 0;
     let dual = 0;
     const converted = args.map((type, i) => {
-      let passing = passings[type];
-      if (passing === undefined) {
-        const isMemory = type === "cstring" ? convert.isText(values[i]) : convert.isMemory(values[i]);
-        if (isMemory) shape |= 1 << dual;
-        passing = isMemory ? memory : address;
-        dual++;
+      const value = settled[i];
+      if (!isDual(type)) {
+        return passings[type]!.settle === undefined ? passings[type]!.convert(value, signature, i) : value;
       }
-      return passing.convert(values[i], signature, i);
+      const isMemory = typeof value === "object" ? value !== null : type === "cstring" && typeof value === "string";
+      if (isMemory) shape |= 1 << dual;
+      dual++;
+      return (isMemory ? memory : address).convert(value, signature, i);
     });
     const result = (linked === undefined ? closed : linked[shape] ??= link(shape))(...converted);
     if (pending.thrown) pending.rethrow();

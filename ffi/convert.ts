@@ -117,12 +117,16 @@ export function isMemory(value: unknown): boolean {
   return !("ptr" in value) && isAnyArrayBuffer(value);
 }
 
-/** Whether a value is memory or can be written to memory for the call. */
-export function isText(value: unknown): boolean {
-  return typeof value === "string" || isMemory(value);
+/**
+ * Does what may run code of the user in the conversion of an address: an object
+ * that has one becomes a bigint. Memory and primitive values stay.
+ */
+export function settle(value: unknown, site: Site, index: number): unknown {
+  const isObject = typeof value === "object" ? value !== null : typeof value === "function";
+  return isObject && !isMemory(value) ? toAddress(value, site, index) : value;
 }
 
-/** Converts what {@linkcode isMemory} or {@linkcode isText} accepts into a form that Deno takes. */
+/** Converts memory, or a string, into a form that Deno takes. */
 export function toMemory(value: unknown, site: Site, index: number): unknown {
   if (isView(value)) return value.byteLength > 0 ? value : checkEmpty(value, value.buffer, site, index);
   if (typeof value === "string") return encoder.encode(`${value}\0`);
@@ -160,12 +164,13 @@ export function toLength(value: unknown, site: Site, index: number): bigint {
 export function toAddress(value: unknown, site: Site, index: number): bigint {
   if (typeof value === "number") {
     // Bun gives the address 2^63 for these, which nobody can have meant
-    if (!(Math.abs(value) < 2 ** 64)) throw wrongArgument(value, site, index, "takes an address");
+    if (!(value >= -(2 ** 63) && value < 2 ** 64)) throw wrongArgument(value, site, index, "takes an address");
     return wrap64(value);
   }
   if (value === null || value === undefined) return 0n;
   if (typeof value === "bigint") return BigInt.asUintN(64, value);
-  if (typeof value === "object" && "ptr" in value) {
+  // A callback, or a function of a library, which knows its address too
+  if ((typeof value === "object" || typeof value === "function") && "ptr" in value) {
     const { ptr } = value;
     if (typeof ptr === "number" || typeof ptr === "bigint") return toAddress(ptr, site, index);
     if (ptr === null) throw wrongArgument(value, site, index, "takes an open callback");

@@ -12,11 +12,8 @@
  * @module
  */
 
-import { resolve } from "node:path";
-import { fileURLToPath } from "node:url";
 import { JSCallback } from "./callback.ts";
 import { checkSignature, compile, type Compiled, onlyNativeSignature, type Signature, sourceOf } from "./compile.ts";
-import { toAddress } from "./convert.ts";
 import {
   denoNamespace,
   type NativeFunction,
@@ -30,6 +27,7 @@ import { describe, ffiError, type FFIErrorCode } from "./errors.ts";
 import { resolveType, typeTable } from "./ffi_type.ts";
 import { CString, ptr, read, toArrayBuffer, toBuffer } from "./memory.ts";
 import type { BunFFI, CallableFunctionWithClose, ConvertFns, FFIFunction, Library, Pointer, Symbols } from "./types.ts";
+import { builtin } from "./runtime.ts";
 import { suffix } from "./unsupported.ts";
 
 /** Reads a declaration. */
@@ -43,7 +41,7 @@ function signatureOf(name: string, declaration: FFIFunction): Signature {
   }
   const signature: Signature = {
     name,
-    args: args.map((type) => resolveType(type, "argument")),
+    args: Array.from(args, (type) => resolveType(type, "argument")),
     returns: resolveType(returns ?? "void", "return"),
   };
   checkSignature(signature);
@@ -55,16 +53,22 @@ function signaturesOf(symbols: Symbols): Signature[] {
   if (typeof symbols !== "object" || symbols === null) {
     throw ffiError(TypeError, "ERR_INVALID_ARG_TYPE", "Expected an options object with symbol names");
   }
-  const signatures = Object.entries(symbols).map(([name, declaration]) => signatureOf(name, declaration));
+  return Object.entries(symbols).map(([name, declaration]) => signatureOf(name, declaration));
+}
+
+/** Reads a table that must not be empty. */
+function someSignaturesOf(symbols: Symbols): Signature[] {
+  const signatures = signaturesOf(symbols);
   if (signatures.length === 0) throw ffiError(TypeError, "ERR_INVALID_ARG_TYPE", "Expected at least one symbol");
   return signatures;
 }
 
 /** Gives a compiled function the properties that Bun's have. */
 function decorate({ call }: Compiled, name: string, address: () => Pointer): NativeFunction {
+  let known: Pointer | undefined;
   return Object.defineProperties(call, {
     name: { value: name, configurable: true },
-    ptr: { get: address, configurable: true },
+    ptr: { get: () => known ??= address(), configurable: true },
     native: { value: call, configurable: true },
   });
 }
@@ -92,14 +96,14 @@ function openError(error: unknown, name: string, symbol?: string): Error & { cod
 
 /** Makes the path absolute, since functions are also linked later, in whatever directory the program is then. */
 function toPath(name: unknown): string {
-  if (name instanceof URL) return fileURLToPath(name);
+  if (name instanceof URL) return builtin("node:url").fileURLToPath(name);
   if (typeof name !== "string") {
     throw ffiError(TypeError, "ERR_INVALID_ARG_TYPE", `Expected a path or URL of a library, got ${describe(name)}`);
   }
   if (name === "") throw ffiError(TypeError, "ERR_INVALID_ARG_TYPE", "Invalid library name");
-  if (name.startsWith("file:")) return fileURLToPath(name);
+  if (name.startsWith("file:")) return builtin("node:url").fileURLToPath(name);
   // A name without a slash is searched for by the loader
-  return /[/\\]/.test(name) ? resolve(name) : name;
+  return name.startsWith("/") || !/[/\\]/.test(name) ? name : builtin("node:path").resolve(name);
 }
 
 /** All handles of one library. */
@@ -107,6 +111,7 @@ class Handles {
   #path: string;
   readonly #name: string;
   readonly #handles: NativeLibrary[] = [];
+  #isPinned = false;
 
   constructor(name: unknown) {
     this.#name = String(name);
@@ -121,21 +126,27 @@ class Handles {
       handle = dlopen(this.#path, symbols);
     } catch (error) {
       const opened = openError(error, this.#name, symbol);
-      if (opened.code !== "ERR_DLOPEN_FAILED" || this.#path === resolve(this.#path)) throw opened;
+      if (opened.code !== "ERR_DLOPEN_FAILED" || this.#path === builtin("node:path").resolve(this.#path)) throw opened;
       // What the loader does not know may be a file here: so does Bun
       try {
-        handle = dlopen(resolve(this.#path), symbols);
+        handle = dlopen(builtin("node:path").resolve(this.#path), symbols);
       } catch {
         throw opened;
       }
-      this.#path = resolve(this.#path);
+      this.#path = builtin("node:path").resolve(this.#path);
     }
     this.#handles.push(handle);
     return handle.symbols;
   }
 
+  /** Keeps the library loaded for good, because an address of it is known outside. */
+  pin(): void {
+    this.#isPinned = true;
+  }
+
   /** Closes it: later, because a callback of the library itself may be what closes it. */
   close(): void {
+    if (this.#isPinned) return;
     const handles = this.#handles.splice(0);
     setTimeout(() => {
       for (const handle of handles) handle.close();
@@ -157,10 +168,20 @@ function library<Fns extends Symbols>(functions: ReadonlyMap<string, Compiled>, 
   return result;
 }
 
+/** The address that a declaration has, if any. */
+function addressIn({ ptr }: FFIFunction): bigint | undefined {
+  if (typeof ptr === "bigint") return ptr > 0n ? BigInt.asUintN(64, ptr) : undefined;
+  return typeof ptr === "number" && ptr > 0 && ptr < 2 ** 64 ? BigInt(Math.trunc(ptr)) : undefined;
+}
+
 function dlopen<const Fns extends Symbols>(name: string | URL, symbols: Fns): Library<Fns> {
-  const signatures = signaturesOf(symbols);
+  const signatures = someSignaturesOf(symbols);
   const handles = new Handles(name);
-  const natives = new Map(signatures.map((signature) => [signature.name, onlyNativeSignature(signature)]));
+  // What has its address is not looked for
+  const isSought = ({ name }: Signature) => addressIn(symbols[name]!) === undefined;
+  const natives = new Map(
+    signatures.filter(isSought).map((signature) => [signature.name, onlyNativeSignature(signature)]),
+  );
   // Asking for the address of a function links nothing, but fails if there is none
   const found = handles.open(
     Object.fromEntries([...natives].map(([symbol, native]) => [symbol, native ?? { type: "pointer" }])),
@@ -168,10 +189,17 @@ function dlopen<const Fns extends Symbols>(name: string | URL, symbols: Fns): Li
   const functions = new Map<string, Compiled>();
   for (const signature of signatures) {
     const symbol = signature.name;
+    if (!natives.has(symbol)) {
+      functions.set(symbol, fromAddress(symbol, symbols[symbol]!));
+      continue;
+    }
     const open = (native: NativeSignature | NativeStatic) => handles.open({ [symbol]: native }, symbol)[symbol];
     const eager = natives.get(symbol) === undefined ? undefined : found[symbol] as NativeFunction;
     const compiled = compile(signature, (native) => open(native) as NativeFunction, eager);
-    decorate(compiled, symbol, () => addressOfSymbol(open({ type: "pointer" }) as PointerObject));
+    decorate(compiled, symbol, () => {
+      handles.pin();
+      return addressOfSymbol(open({ type: "pointer" }) as PointerObject);
+    });
     functions.set(symbol, compiled);
   }
   return library(functions, () => handles.close());
@@ -188,15 +216,14 @@ function addressOfSymbol(pointer: PointerObject): Pointer {
 /** Makes a function from its address. */
 function fromAddress(name: string, declaration: FFIFunction): Compiled {
   const signature = signatureOf(name, declaration);
-  const { ptr: address } = declaration;
-  if (!(typeof address === "number" || typeof address === "bigint") || Number(address) === 0) {
+  const value = addressIn(declaration);
+  if (value === undefined) {
     throw ffiError(
       TypeError,
       "ERR_INVALID_ARG_TYPE",
       `Symbol "${name}" is missing a "ptr" field, which must be the address of the function`,
     );
   }
-  const value = toAddress(address, { name, args: ["ptr"] }, 0);
   const link = (native: NativeSignature): NativeFunction =>
     withBarePermission(`link ${name}`, ({ UnsafeFnPointer, UnsafePointer }) => {
       const pointer = new UnsafeFnPointer(UnsafePointer.create(value)!, native);
@@ -209,7 +236,7 @@ function fromAddress(name: string, declaration: FFIFunction): Compiled {
 }
 
 function linkSymbols<const Fns extends Symbols>(symbols: Fns): Library<Fns> {
-  const signatures = signaturesOf(symbols);
+  const signatures = someSignaturesOf(symbols);
   return library(new Map(signatures.map(({ name }) => [name, fromAddress(name, symbols[name]!)])), () => {});
 }
 

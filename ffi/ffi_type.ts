@@ -113,6 +113,8 @@ export function resolveType(type: unknown, kind: "argument" | "return"): TypeNam
   if (typeof type === "string" && Object.hasOwn(typeNumbers, type)) {
     return typeNames[typeNumbers[type as FFITypeName]];
   }
+  // Bun knows this name too, although its table does not have it
+  if (type === "size_t") return "u64";
   const name = typeof type === "number" ? typeNames[type] : undefined;
   if (name !== undefined) return name;
   const what = kind === "return" ? "return type" : "type";

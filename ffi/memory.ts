@@ -7,28 +7,35 @@
  * @module
  */
 
-import { Buffer } from "node:buffer";
 import { addressOf, isMemory } from "./convert.ts";
 import { denoNamespace, type NativeView, withBarePermission } from "./deno_api.ts";
 import { describe, ffiError } from "./errors.ts";
+import { builtin } from "./runtime.ts";
+import { pending } from "./pending.ts";
 import type { CStringConstructor, Pointer, PtrFn, Read, ToArrayBufferFn, ToBufferFn } from "./types.ts";
 
 function invalid(message: string): TypeError {
   return ffiError(TypeError, "ERR_INVALID_ARG_TYPE", message);
 }
 
+/** The first page is never mapped, and no platform has memory for programs from 2^56 on. */
+const firstAddress = 4096;
+const endOfAddresses = 2 ** 56;
+
+/** `bun:ffi` makes no larger buffer either, and V8 stops the program over what it cannot express. */
+const maxLength = 2 ** 32;
+
 /** Takes an address where only a number or bigint will do. */
 function checkAddress(value: unknown, action: string): bigint {
   if (typeof value !== "number" && typeof value !== "bigint") {
     throw invalid(`Cannot ${action}: the pointer must be a number, got ${describe(value)}`);
   }
-  if (typeof value === "number" && !(value >= 0 && value < 2 ** 64)) {
+  if (!(value >= 0 && value < 2 ** 64)) {
     throw invalid(`Cannot ${action}: the pointer must be an address, got ${describe(value)}`);
   }
-  if (BigInt.asUintN(64, typeof value === "bigint" ? value : BigInt(Math.trunc(value))) === 0n) {
-    throw invalid(`Cannot ${action}: the pointer is null`);
-  }
-  return BigInt.asUintN(64, typeof value === "bigint" ? value : BigInt(Math.trunc(value)));
+  const address = BigInt(typeof value === "number" ? Math.trunc(value) : value);
+  if (address === 0n) throw invalid(`Cannot ${action}: the pointer is null`);
+  return address;
 }
 
 /** Takes an offset, which may be negative. */
@@ -40,6 +47,9 @@ function checkOffset(value: unknown, action: string): number {
   return Math.trunc(value);
 }
 
+/** Lets NaN pass as an offset of 0, where Bun does. */
+const orZero = (offset: unknown): unknown => Number.isNaN(offset) ? 0 : offset;
+
 /** Takes a length, `undefined` where the memory is to end before a zero byte. */
 function checkLength(value: unknown, action: string): number | undefined {
   if (value === undefined || value === null) return undefined;
@@ -48,6 +58,11 @@ function checkLength(value: unknown, action: string): number | undefined {
   }
   const length = Math.trunc(value);
   if (!(length > 0)) throw invalid(`Cannot ${action}: byteLength must be greater than 0, got ${describe(value)}`);
+  if (length > maxLength) {
+    // The classes that Bun throws
+    const Class = length > 2 ** 53 ? TypeError : RangeError;
+    throw ffiError(Class, "ERR_INVALID_ARG_VALUE", `Cannot ${action}: byteLength must be at most 2^32, got ${length}`);
+  }
   return length;
 }
 
@@ -56,7 +71,7 @@ export const ptr: PtrFn = (view, byteOffset) => {
   const action = "take the address of a buffer";
   if (!isMemory(view)) throw invalid(`Cannot ${action}: expected a buffer, got ${describe(view)}`);
   if (view.byteLength === 0) throw invalid(`Cannot ${action}: its length is 0`);
-  const offset = checkOffset(byteOffset, action);
+  const offset = checkOffset(orZero(byteOffset), action);
   if (offset < 0 || offset > view.byteLength) {
     throw invalid(`Cannot ${action}: byteOffset ${offset} is outside of its ${view.byteLength} bytes`);
   }
@@ -65,42 +80,51 @@ export const ptr: PtrFn = (view, byteOffset) => {
 
 /** A view made for the last address, since programs read many fields of one struct. */
 let lastPointer: unknown = Number.NaN;
+let lastAddress = 0;
 let lastView: NativeView;
 
-/** Makes a view that begins at an address. */
-function viewAt(pointer: unknown, action: string): NativeView {
-  if (pointer === lastPointer) return lastView;
-  const address = checkAddress(pointer, action);
-  const view = withBarePermission(
-    action,
-    ({ UnsafePointer, UnsafePointerView }) => new UnsafePointerView(UnsafePointer.create(address)!),
-  );
-  lastPointer = pointer;
-  lastView = view;
-  return view;
+/** Makes a view that begins at an address, if there can be memory at the offset from it. */
+function viewAt(pointer: unknown, offset: number, action: string): NativeView {
+  if (pointer !== lastPointer) {
+    const address = checkAddress(pointer, action);
+    lastView = withBarePermission(
+      action,
+      ({ UnsafePointer, UnsafePointerView }) => new UnsafePointerView(UnsafePointer.create(address)!),
+    );
+    lastAddress = Number(address);
+    lastPointer = pointer;
+  }
+  const begin = lastAddress + offset;
+  if (!(begin >= firstAddress && begin < endOfAddresses)) {
+    throw invalid(`Cannot ${action}: there can be no memory at address ${begin}`);
+  }
+  return lastView;
 }
 
 /** Makes one of the functions of {@linkcode read}. */
 function reader<T>(name: string, get: (view: NativeView, offset: number) => T) {
   const action = `read ${name}`;
-  return (pointer: Pointer | number | bigint, byteOffset?: number): T =>
-    get(viewAt(pointer, action), checkOffset(byteOffset, action));
+  function read(pointer: Pointer | number | bigint, byteOffset?: number): T {
+    const offset = checkOffset(byteOffset, action);
+    return get(viewAt(pointer, offset, action), offset);
+  }
+  return Object.defineProperty(read, "name", { value: name });
 }
 
 /** See {@linkcode Read}. */
 export const read: Read = {
   u8: reader("u8", (view, offset) => view.getUint8(offset)),
-  i8: reader("i8", (view, offset) => view.getInt8(offset)),
   u16: reader("u16", (view, offset) => view.getUint16(offset)),
-  i16: reader("i16", (view, offset) => view.getInt16(offset)),
   u32: reader("u32", (view, offset) => view.getUint32(offset)),
+  ptr: reader("ptr", (view, offset) => Number(view.getBigUint64(offset))),
+  i8: reader("i8", (view, offset) => view.getInt8(offset)),
+  i16: reader("i16", (view, offset) => view.getInt16(offset)),
   i32: reader("i32", (view, offset) => view.getInt32(offset)),
-  u64: reader("u64", (view, offset) => view.getBigUint64(offset)),
   i64: reader("i64", (view, offset) => view.getBigInt64(offset)),
+  u64: reader("u64", (view, offset) => view.getBigUint64(offset)),
+  intptr: reader("intptr", (view, offset) => Number(view.getBigInt64(offset))),
   f32: reader("f32", (view, offset) => view.getFloat32(offset)),
   f64: reader("f64", (view, offset) => view.getFloat64(offset)),
-  ptr: reader("ptr", (view, offset) => Number(view.getBigUint64(offset))),
-  intptr: reader("intptr", (view, offset) => Number(view.getBigInt64(offset))),
 };
 
 /** Gives the number of bytes before the zero byte. */
@@ -131,40 +155,49 @@ function deallocateWith(buffer: ArrayBuffer, deallocation: Deallocation): void {
       result: "void",
     });
     free.call(bytes, context);
+    // The next one must be called even if this one was a callback that threw
+    pending.report();
   });
   registry.register(buffer, deallocation);
+}
+
+/** Takes what a deallocator is given, which may be any word. */
+function checkContext(value: unknown, action: string): bigint {
+  if (value === undefined || value === null) return 0n;
+  if (typeof value === "bigint") return BigInt.asUintN(64, value);
+  if (typeof value === "number" && Number.isInteger(value)) return BigInt.asUintN(64, BigInt(value));
+  throw invalid(`Cannot ${action}: the context of the deallocator must be an address, got ${describe(value)}`);
 }
 
 /** See {@linkcode ToArrayBufferFn}. */
 export const toArrayBuffer: ToArrayBufferFn = (pointer, byteOffset, byteLength, context, deallocator) => {
   const action = "view memory as an ArrayBuffer";
-  const view = viewAt(pointer, action);
   const offset = checkOffset(byteOffset, action);
+  const view = viewAt(pointer, offset, action);
   const length = checkLength(byteLength, action) ?? stringLength(view, offset);
-  const buffer = view.getArrayBuffer(length, offset);
   // With one of them given it is the function, as in Bun
   const free = deallocator ?? context;
-  if (free !== undefined && free !== null) {
-    deallocateWith(buffer, {
-      bytes: checkAddress(pointer, action) + BigInt(offset),
-      context: deallocator === undefined || deallocator === null ? 0n : BigInt(context ?? 0),
-      deallocator: checkAddress(free, action),
-    });
-  }
+  const deallocation = free === undefined || free === null ? undefined : {
+    bytes: checkAddress(pointer, action) + BigInt(offset),
+    context: (deallocator ?? undefined) === undefined ? 0n : checkContext(context, action),
+    deallocator: checkAddress(free, `${action}, with a deallocator`),
+  };
+  const buffer = view.getArrayBuffer(length, offset);
+  if (deallocation !== undefined) deallocateWith(buffer, deallocation);
   return buffer;
 };
 
 /** See {@linkcode ToBufferFn}. */
-export const toBuffer: ToBufferFn = (...args) => Buffer.from(toArrayBuffer(...args));
+export const toBuffer: ToBufferFn = (...args) => builtin("node:buffer").Buffer.from(toArrayBuffer(...args));
 
 const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 
 /** Reads a string. */
 function stringAt(pointer: unknown, byteOffset: unknown, byteLength: unknown): string {
-  if (pointer === null || pointer === undefined || pointer === 0) return "";
+  if (pointer === null || pointer === undefined || pointer === 0 || pointer === 0n) return "";
   const action = "read a string";
-  const view = viewAt(pointer, action);
-  const offset = checkOffset(byteOffset, action);
+  const offset = checkOffset(typeof byteOffset === "bigint" ? Number(byteOffset) : orZero(byteOffset), action);
+  const view = viewAt(pointer, offset, action);
   // A fraction or NaN means no length here: so does Bun
   const length = checkLength(Number.isInteger(byteLength) ? byteLength : undefined, action);
   if (length === undefined) return view.getCString(offset);

@@ -12,7 +12,7 @@
  */
 
 /** The state: at most one error at a time, since JavaScript is single-threaded. */
-export const pending: { thrown: boolean; error: unknown; rethrow(): never } = {
+export const pending: { thrown: boolean; error: unknown; rethrow(): never; report(): void } = {
   /** Whether there is an error, checked after every call of C. */
   thrown: false,
   /** The error. */
@@ -23,6 +23,16 @@ export const pending: { thrown: boolean; error: unknown; rethrow(): never } = {
     pending.thrown = false;
     pending.error = undefined;
     throw error;
+  },
+  /** Makes it an uncaught error, if there is one, where nobody is to throw it to. */
+  report(): void {
+    if (!pending.thrown) return;
+    const { error } = pending;
+    pending.thrown = false;
+    pending.error = undefined;
+    queueMicrotask(() => {
+      throw error;
+    });
   },
 };
 

@@ -18,8 +18,7 @@
  * @module
  */
 
-import { Socket } from "node:net";
-import { runtimeName } from "./runtime.ts";
+import { builtin, runtimeName } from "./runtime.ts";
 
 /**
  * A watched file descriptor, made by {@linkcode watchFd}.
@@ -85,6 +84,7 @@ interface Adapter {
 const discarded = new Uint8Array(256);
 
 function adoptWithNode(fd: number, events: Events): Adapter {
+  const { Socket } = builtin("node:net");
   const socket = new Socket({
     fd,
     readable: true,

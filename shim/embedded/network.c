@@ -205,17 +205,18 @@ static bool take_turn(struct vn_network *network) {
 }
 
 static void flush(struct vn_network *network) {
+  if (network->frames_turn != 0) { /* first: who has a frame finds it counted */
+    vn_count(&network->frames, network->frames_turn);
+    vn_count(&network->bytes, network->bytes_turn);
+    vn_count(&network->turns, 1);
+    network->frames_turn = network->bytes_turn = 0;
+  }
   while (network->touched != NULL) {
     struct vn_net_port *port = network->touched;
     network->touched = port->next_touched;
     port->touched = false;
     port->class->flush(port);
   }
-  if (network->frames_turn == 0) return;
-  vn_count(&network->frames, network->frames_turn);
-  vn_count(&network->bytes, network->bytes_turn);
-  vn_count(&network->turns, 1);
-  network->frames_turn = network->bytes_turn = 0;
 }
 
 static bool may_sleep(struct vn_network *network) {

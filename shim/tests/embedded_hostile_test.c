@@ -57,6 +57,8 @@ static int raw_member(const char *token, const char *role) {
   memcpy(address.sun_path, path, (size_t)(hex - 1 - path));
   int fd = socket(AF_UNIX, SOCK_STREAM, 0);
   CHECK(connect(fd, (struct sockaddr *)&address, sizeof address) == 0);
+  struct timeval patience = {.tv_sec = 3};
+  setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof patience);
   uint8_t secret[32];
   for (int i = 0; i < 32; i++) {
     char pair[3] = {hex[2 * i], hex[2 * i + 1], 0};
@@ -88,6 +90,7 @@ static void test_a_member_that_closes_its_reading_half_costs_no_cpu(void) {
   char token[256];
   int32_t network = client_network(c, 1000, false, NULL), shared = share(network, token), port = client_start(c, network, NULL);
   int fd = raw_member(token, "interface");
+  for (int i = 0; i < 200 && stat_of(network, "ports") != 2; i++) usleep(5000);
   CHECK(shared > 0 && port > 0 && stat_of(network, "ports") == 2);
   shutdown(fd, SHUT_RD);
   uint8_t frame[60];
