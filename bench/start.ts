@@ -11,14 +11,31 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import process from "node:process";
+import { fileURLToPath } from "node:url";
 import { runtimeName } from "../ffi/runtime.ts";
 import { measure } from "./harness.ts";
 
 const library = new URL("../mod.ts", import.meta.url).href;
 const folder = mkdtempSync(join(tmpdir(), "vmnet-bench-"));
 
+// As a package ships it: one file
+const bundle = join(folder, "vmnet.js");
+const esbuild = fileURLToPath(new URL("../node_modules/.bin/esbuild", import.meta.url));
+const entry = fileURLToPath(new URL("../mod.ts", import.meta.url));
+execFileSync(esbuild, [
+  entry,
+  "--bundle",
+  "--format=esm",
+  "--platform=neutral",
+  "--external:node:*",
+  `--outfile=${bundle}`,
+], {
+  stdio: "ignore",
+});
+
 const programs = {
   empty: `console.log(0);`,
+  bundled: `import { Interface } from "./vmnet.js"; console.log(typeof Interface === "function" ? 0 : 1);`,
   imported: `import { Interface } from ${
     JSON.stringify(library)
   }; console.log(typeof Interface === "function" ? 0 : 1);`,
@@ -51,6 +68,7 @@ const programs = {
   idle: `
     import { Interface, Network } from ${JSON.stringify(library)};
     import process from "node:process";
+import { fileURLToPath } from "node:url";
     const rss = () => process.memoryUsage().rss;
     const network = await Network.create({ mode: "host", dhcp: false });
     const nics = [await Interface.start({ network })]; // the first one's share of everything is not the interface's
@@ -70,10 +88,12 @@ function run(name: keyof typeof programs): { printed: number; ms: number } {
 }
 
 try {
-  const round = () => run("imported").ms - run("empty").ms;
-  round();
+  const over = (name: "imported" | "bundled") => () => run(name).ms - run("empty").ms;
+  over("imported")();
+  over("bundled")();
   const results = [
-    await measure("import of the module, over an empty script", "ms", round),
+    await measure("import of mod.ts from source, over an empty script", "ms", over("imported")),
+    await measure("import of the module in one file, over an empty script", "ms", over("bundled")),
     await measure("start to first frame, without gateway", "ms", () => run("withoutGateway").printed),
     await measure("start to first frame, with gateway", "ms", () => run("withGateway").printed),
     await measure("resident memory of an idle interface", "KiB", () => run("idle").printed, 5),

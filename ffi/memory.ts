@@ -47,9 +47,6 @@ function checkOffset(value: unknown, action: string): number {
   return Math.trunc(value);
 }
 
-/** Lets NaN pass as an offset of 0, where Bun does. */
-const orZero = (offset: unknown): unknown => Number.isNaN(offset) ? 0 : offset;
-
 /** Takes a length, `undefined` where the memory is to end before a zero byte. */
 function checkLength(value: unknown, action: string): number | undefined {
   if (value === undefined || value === null) return undefined;
@@ -71,7 +68,7 @@ export const ptr: PtrFn = (view, byteOffset) => {
   const action = "take the address of a buffer";
   if (!isMemory(view)) throw invalid(`Cannot ${action}: expected a buffer, got ${describe(view)}`);
   if (view.byteLength === 0) throw invalid(`Cannot ${action}: its length is 0`);
-  const offset = checkOffset(orZero(byteOffset), action);
+  const offset = checkOffset(Number.isNaN(byteOffset) ? 0 : byteOffset, action);
   if (offset < 0 || offset > view.byteLength) {
     throw invalid(`Cannot ${action}: byteOffset ${offset} is outside of its ${view.byteLength} bytes`);
   }
@@ -196,7 +193,7 @@ const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
 function stringAt(pointer: unknown, byteOffset: unknown, byteLength: unknown): string {
   if (pointer === null || pointer === undefined || pointer === 0 || pointer === 0n) return "";
   const action = "read a string";
-  const offset = checkOffset(typeof byteOffset === "bigint" ? Number(byteOffset) : orZero(byteOffset), action);
+  const offset = checkOffset(byteOffset || 0, action);
   const view = viewAt(pointer, offset, action);
   // A fraction or NaN means no length here: so does Bun
   const length = checkLength(Number.isInteger(byteLength) ? byteLength : undefined, action);

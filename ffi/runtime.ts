@@ -53,15 +53,18 @@ function findRuntime(): RuntimeName {
 
 /**
  * The runtime this program runs in, found once.
- *
- * @example Usage
- * ```ts
- * import { runtimeName } from "vmnet/ffi";
- *
- * console.log(`Running in ${runtimeName}`);
- * ```
  */
 export const runtimeName: RuntimeName = findRuntime();
+
+/**
+ * Whether this is the program's main thread and not a worker.
+ *
+ * @returns True on the main thread.
+ */
+export function isMainThread(): boolean {
+  // Deno says `isMainThread` in its web workers, too, so there their global scope is asked
+  return runtimeName === "deno" ? !("WorkerGlobalScope" in globalThis) : builtin("node:worker_threads").isMainThread;
+}
 
 const knownOs = ["linux", "darwin", "win32", "freebsd"] as const;
 const knownArch = ["x64", "arm64"] as const;
@@ -79,13 +82,6 @@ function findPlatform(): Platform {
 
 /**
  * Operating system and processor of this program, without any permission.
- *
- * @example Usage
- * ```ts
- * import { platform } from "vmnet/ffi";
- *
- * console.log(`${platform.os}-${platform.arch}`);
- * ```
  */
 export const platform: Platform = findPlatform();
 
@@ -98,14 +94,6 @@ export const platform: Platform = findPlatform();
  *
  * @param name Name of the variable.
  * @returns Its value, or `undefined` when it is not set or may not be read.
- *
- * @example Usage
- * ```ts
- * import { envIfPermitted } from "./runtime.ts";
- *
- * const home = envIfPermitted("HOME");
- * console.log(home ?? "unknown");
- * ```
  */
 export function envIfPermitted(name: string): string | undefined {
   if (runtimeName !== "deno" || deno === undefined) return globalThis.process.env[name];

@@ -209,11 +209,22 @@ export interface CallableFunctionWithClose {
   close(): void;
 }
 
+/**
+ * Refuses properties that declarations do not have. A misspelled `returns`
+ * would otherwise go unnoticed, and the result with it.
+ */
+export type OnlyKnown<Fns extends Symbols> = {
+  [Name in keyof Fns]: { [Key in keyof Fns[Name]]: Key extends keyof FFIFunction ? unknown : never };
+};
+
 /** Type of `dlopen`. */
-export type DlopenFn = <const Fns extends Symbols>(name: string | URL, symbols: Fns) => Library<Fns>;
+export type DlopenFn = <const Fns extends Symbols>(
+  name: string | URL,
+  symbols: Fns & OnlyKnown<Fns>,
+) => Library<Fns>;
 
 /** Type of `linkSymbols`. */
-export type LinkSymbolsFn = <const Fns extends Symbols>(symbols: Fns) => Library<Fns>;
+export type LinkSymbolsFn = <const Fns extends Symbols>(symbols: Fns & OnlyKnown<Fns>) => Library<Fns>;
 
 /** Type of `CFunction`. */
 export type CFunctionFn = (fn: FFIFunction & { readonly ptr: Pointer | number | bigint }) => CallableFunctionWithClose;

@@ -14,6 +14,7 @@
  */
 
 import { type FdWatch, watchFd } from "../ffi/poll.ts";
+import { isMainThread } from "../ffi/runtime.ts";
 import { errorOf, type VmnetError } from "./errors.ts";
 import { show } from "./fields.ts";
 import { encodeList, List, type ListEntries } from "./list.ts";
@@ -56,7 +57,8 @@ export class Context {
   /** The functions of the shim. */
   readonly shim: Shim;
 
-  readonly #watch: FdWatch;
+  readonly #doorbell: number;
+  #watch: FdWatch | undefined;
   readonly #pending = new Map<number, Pending>();
   readonly #attached = new Map<number, (bits: number) => void>();
   /** News of handles that were born in the same turn, before their objects could attach themselves. */
@@ -77,24 +79,17 @@ export class Context {
   private constructor() {
     this.shim = openShim();
     this.handle = succeed(this.shim.vn_open(), "open context");
-    const doorbell = succeed(this.shim.vn_doorbell(this.handle), "open context");
-    this.#watch = watchFd(doorbell, () => this.#poll(), () => this.#ended());
-    // In a worker only what is its own may end; the main thread ends everything. Node's modules are taken here and not
-    // imported, because the first of them costs 15 ms in Deno, and importing this library is to cost nothing
-    globalThis.process.on(
-      "exit",
-      () => void (isWorker() ? this.shim.vn_close(this.handle) : this.shim.vn_shutdown(SHUTDOWN_MS)),
-    );
+    this.#doorbell = succeed(this.shim.vn_doorbell(this.handle), "open context");
   }
 
   /** Keeps the program alive until {@linkcode release}. */
   hold(): void {
-    if (this.#holds++ === 0) this.#watch.ref();
+    if (this.#holds++ === 0) (this.#watch ??= this.#listen()).ref();
   }
 
   /** Takes one {@linkcode hold} back. */
   release(): void {
-    if (--this.#holds === 0) this.#watch.unref();
+    if (--this.#holds === 0) this.#watch?.unref();
   }
 
   /** Sends the news of a handle to a function, which must not throw. */
@@ -210,6 +205,17 @@ export class Context {
     }
   }
 
+  /**
+   * Begins to listen to the doorbell: when somebody waits for the first time, which is after the first operation has
+   * begun. In Deno this takes 20 ms, the price of `node:net`; meanwhile the network is made.
+   */
+  #listen(): FdWatch {
+    // In a worker only what is its own may end; the main thread ends everything
+    const end = isMainThread() ? () => this.shim.vn_shutdown(SHUTDOWN_MS) : () => this.shim.vn_close(this.handle);
+    globalThis.process.on("exit", () => void end());
+    return watchFd(this.#doorbell, () => this.#poll(), () => this.#ended());
+  }
+
   /** The shim closed the doorbell, because everything was shut down. */
   #ended(): void {
     const pending = [...this.#pending.values()];
@@ -217,12 +223,6 @@ export class Context {
     for (const { action, reject } of pending) reject(errorOf(action, Status.stopped));
     for (const onReady of [...this.#attached.values()]) onReady(Ready.state);
   }
-}
-
-/** Deno runs web workers with `isMainThread` true, so their global scope is asked too. */
-function isWorker(): boolean {
-  const { isMainThread } = globalThis.process.getBuiltinModule("node:worker_threads");
-  return !isMainThread || "WorkerGlobalScope" in globalThis;
 }
 
 function succeed(answer: number, action: string): number {
