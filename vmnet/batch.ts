@@ -7,7 +7,7 @@
  */
 
 import { envIfPermitted } from "../ffi/runtime.ts";
-import { show } from "./fields.ts";
+import { Fields, show } from "./fields.ts";
 import { DESCRIPTOR_WORDS, Meta } from "./symbols.ts";
 
 /** Size of a {@linkcode PacketBatch}. */
@@ -31,6 +31,15 @@ export interface BatchState {
 const ALIGNMENT = 16;
 
 const noPlaces = new Uint32Array(0);
+
+/** Brings a state through the constructor. No option can pass for one: native code trusts the sizes in it. */
+class Adopted {
+  readonly state: BatchState;
+
+  constructor(state: BatchState) {
+    this.state = state;
+  }
+}
 
 /** The state of a batch, for the library's own files. */
 export let stateOf: (batch: PacketBatch) => BatchState;
@@ -69,18 +78,18 @@ export class PacketBatch implements Iterable<Uint8Array> {
 
   static {
     stateOf = (batch) => batch.#state;
-    batchOf = (state) => new PacketBatch(state as PacketBatchOptions);
+    batchOf = (state) => new PacketBatch(new Adopted(state) as object);
   }
 
   /**
    * Makes an empty batch.
    *
    * @param options Its size.
-   * @throws {TypeError} If a value is not a number.
+   * @throws {TypeError} If an option is not known or not a number.
    * @throws {RangeError} If a value is out of range.
    */
   constructor(options: PacketBatchOptions = {}) {
-    this.#state = "arena" in options ? options as BatchState : newState(options);
+    this.#state = options instanceof Adopted ? options.state : newState(options);
   }
 
   /** Number of packets. */
@@ -254,10 +263,14 @@ export class PacketBatch implements Iterable<Uint8Array> {
    *
    * @param start First packet to copy; 0 by default.
    * @param end Packet before which to stop; `length` by default.
-   * @returns A batch of the same packets, in one buffer of its own.
+   * @returns A batch of the same packets, in one buffer of its own, with no room for others.
+   * @throws {TypeError} If a value is not a number.
+   * @throws {RangeError} If a value is not an integer from 0 on.
    */
   copy(start: number = 0, end: number = this.#state.count): PacketBatch {
     const { arena, descriptors, maxPacketSize } = this.#state;
+    checkIndex("start", start);
+    checkIndex("end", end);
     const count = Math.max(0, Math.min(end, this.#state.count) - start);
     const copied = descriptors.slice(start * DESCRIPTOR_WORDS, (start + count) * DESCRIPTOR_WORDS);
     let [first, last, sum] = [Infinity, 0, 0];
@@ -286,6 +299,18 @@ export class PacketBatch implements Iterable<Uint8Array> {
   }
 }
 
+/** Throws if a buffer of a batch was transferred: native code would find nothing there. */
+export function checkAttached({ arena, descriptors, count }: BatchState, action: string): void {
+  // A copy of no packets has empty buffers
+  if (arena.length > 0 && descriptors.length > 0 || count === 0 && !isDetached(arena) && !isDetached(descriptors)) return;
+  throw new TypeError(`Cannot ${action}: the buffer of the batch was transferred`);
+}
+
+/** Whether a view's buffer was transferred. */
+export function isDetached({ buffer }: Uint8Array | Uint32Array): boolean {
+  return "detached" in buffer && buffer.detached === true;
+}
+
 /** Whether borrowed batches are overwritten after their turn, so that a test which keeps one fails: `VMNET_CHECK=1`. */
 export function checksBorrowing(): boolean {
   return checking ??= envIfPermitted("VMNET_CHECK") === "1";
@@ -304,19 +329,20 @@ function noSuchPacket(index: number, count: number): RangeError {
   return new RangeError(`Cannot read packet: index must be from 0 to ${count - 1}, got ${show(index)}`);
 }
 
+/** Throws unless a value is good for {@linkcode PacketBatch.copy}, which takes any that lies behind the last packet. */
+function checkIndex(name: string, value: unknown): void {
+  const message = `Cannot copy packets: "${name}" must be an integer from 0 on, got ${show(value)}`;
+  if (typeof value !== "number") throw new TypeError(message);
+  if (!Number.isInteger(value) || value < 0) throw new RangeError(message);
+}
+
 function newState(options: PacketBatchOptions): BatchState {
-  const slots = checked("slots", options.slots ?? 64, 1, 4096);
-  const maxPacketSize = checked("maxPacketSize", options.maxPacketSize ?? 1514, 14, 65562);
+  const fields = new Fields("make batch", options, ["slots", "maxPacketSize"]);
+  const slots = fields.integer("slots", 1, 4096) ?? 64;
+  const maxPacketSize = fields.integer("maxPacketSize", 14, 65562) ?? 1514;
   const stride = Math.ceil(maxPacketSize / ALIGNMENT) * ALIGNMENT;
   // Buffers that native code writes to are at least 4 KiB and made from an ArrayBuffer: smaller ones move in Bun
   const arena = new Uint8Array(new ArrayBuffer(Math.max(4096, slots * stride)));
   const descriptors = new Uint32Array(new ArrayBuffer(Math.max(4096, slots * DESCRIPTOR_WORDS * 4)));
   return { arena, descriptors, slots, maxPacketSize, count: 0 };
-}
-
-function checked(name: string, value: unknown, min: number, max: number): number {
-  const message = `Cannot make batch: "${name}" must be an integer from ${min} to ${max}, got ${show(value)}`;
-  if (typeof value !== "number") throw new TypeError(message);
-  if (!Number.isInteger(value) || value < min || value > max) throw new RangeError(message);
-  return value;
 }

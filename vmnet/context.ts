@@ -16,7 +16,7 @@
 import { type FdWatch, watchFd } from "../ffi/poll.ts";
 import { isMainThread } from "../ffi/runtime.ts";
 import { errorOf, type VmnetError } from "./errors.ts";
-import { show } from "./fields.ts";
+import { Fields } from "./fields.ts";
 import { encodeList, List, type ListEntries } from "./list.ts";
 import { openShim, type Shim } from "./shim.ts";
 import { Status } from "./status.ts";
@@ -56,6 +56,9 @@ export class Context {
   readonly handle: number;
   /** The functions of the shim. */
   readonly shim: Shim;
+
+  /** Whether the program is about to end: loops end quietly then, as if every interface had been stopped. */
+  isEnding = false;
 
   readonly #doorbell: number;
   #watch: FdWatch | undefined;
@@ -124,11 +127,9 @@ export class Context {
     entries: ListEntries,
     options: OperationOptions = {},
   ): Promise<List> {
-    const { signal, timeoutMs = DEFAULT_TIMEOUT_MS } = options;
-    if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 0x7fffffff) {
-      const takes = "an integer from 1 to 2147483647";
-      throw new RangeError(`Cannot ${action}: "timeoutMs" must be ${takes}, got ${show(timeoutMs)}`);
-    }
+    const fields = new Fields(action, options, ["signal", "timeoutMs"]);
+    const signal = fields.signal("signal");
+    const timeoutMs = fields.integer("timeoutMs", 1, 0x7fffffff) ?? DEFAULT_TIMEOUT_MS;
     signal?.throwIfAborted();
     const list = encodeList(entries);
     const lent = list.length === 0 ? this.#scratch : list;
@@ -212,7 +213,10 @@ export class Context {
   #listen(): FdWatch {
     // In a worker only what is its own may end; the main thread ends everything
     const end = isMainThread() ? () => this.shim.vn_shutdown(SHUTDOWN_MS) : () => this.shim.vn_close(this.handle);
-    globalThis.process.on("exit", () => void end());
+    globalThis.process.on("exit", () => {
+      this.isEnding = true;
+      end();
+    });
     return watchFd(this.#doorbell, () => this.#poll(), () => this.#ended());
   }
 

@@ -8,19 +8,33 @@
 
 import { canonicalIp, canonicalIpv6Prefix, parseIpv4, parseMac, parseUuid } from "./address.ts";
 
-/** How a value looks in a message: strings quoted, objects by their kind. */
+/** How a value looks in a message: strings quoted, objects by their kind. Never throws, whatever the value is. */
 export function show(value: unknown): string {
+  try {
+    return shown(value);
+  } catch {
+    return "an object that cannot be looked at"; // a revoked proxy, or a getter that throws
+  }
+}
+
+function shown(value: unknown): string {
   if (typeof value === "string") return JSON.stringify(value.length > 80 ? `${value.slice(0, 77)}...` : value);
   if (Array.isArray(value)) return "an array";
-  if (typeof value === "object" && value !== null) return `an object of class ${value.constructor?.name || "Object"}`;
+  if (typeof value === "object" && value !== null) {
+    const name: unknown = value.constructor?.name;
+    return `an object of class ${typeof name === "string" && name !== "" ? name : "Object"}`;
+  }
   if (typeof value === "function") return "a function";
   return typeof value === "bigint" ? `${value}n` : String(value);
 }
 
-/** The fields of one options object. An absent field is `undefined`. */
+/**
+ * The fields of one options object. An absent field is `undefined`. Each is read once, here and now: what a caller
+ * changes later, or a getter that answers differently each time, cannot slip past a check.
+ */
 export class Fields {
   readonly #action: string;
-  readonly #source: Record<string, unknown>;
+  readonly #source: Record<string, unknown> = {};
   readonly #path: string;
 
   /**
@@ -35,16 +49,24 @@ export class Fields {
   constructor(action: string, source: unknown, names: readonly string[], path = "") {
     this.#action = action;
     this.#path = path;
-    if (typeof source !== "object" || source === null || Array.isArray(source)) {
+    if (typeof source !== "object" || source === null || isArray(source)) {
       const what = path === "" ? "options" : `"${path.replace(/\.$/, "")}"`;
       throw new TypeError(`Cannot ${action}: ${what} must be an object, got ${show(source)}`);
     }
-    this.#source = source as Record<string, unknown>;
     for (const name of Object.keys(source)) {
       if (names.includes(name)) continue;
       const takes = names.map((known) => `"${known}"`).join(", ");
       throw new TypeError(`Cannot ${action}: unknown option "${path}${name}", known are ${takes}`);
     }
+    for (const name of names) {
+      const value = (source as Record<string, unknown>)[name];
+      if (value !== undefined) this.#source[name] = value;
+    }
+  }
+
+  /** The fields that are given, as they were when they were read. */
+  get given(): Readonly<Record<string, unknown>> {
+    return this.#source;
   }
 
   /** Whether the field is given. */
@@ -83,7 +105,7 @@ export class Fields {
     for (const name of names) {
       const value = this.#source[name];
       // An empty list asks for nothing
-      if (value === undefined || Array.isArray(value) && value.length === 0) continue;
+      if (value === undefined || isArray(value) && value.length === 0) continue;
       throw new TypeError(`Cannot ${this.#action}: "${this.#path}${name}" cannot be used ${reason}`);
     }
   }
@@ -120,7 +142,7 @@ export class Fields {
   oneOf<T extends string>(name: string, values: readonly T[]): T | undefined {
     const value = this.#source[name];
     if (value === undefined) return undefined;
-    const takes = values.map((known) => `"${known}"`).join(" or ");
+    const takes = values.map((known) => `"${known}"`).join(", ").replace(/, ([^,]*)$/, " or $1");
     if (typeof value !== "string") this.wrong(name, takes);
     return values.find((known) => known === value) ?? this.outOfRange(name, takes);
   }
@@ -129,8 +151,15 @@ export class Fields {
   objects<T>(name: string, read: (value: unknown, path: string) => T): T[] {
     const value = this.#source[name];
     if (value === undefined) return [];
-    if (!Array.isArray(value)) this.wrong(name, "an array");
-    return value.map((item, i) => read(item, `${this.#path}${name}[${i}].`));
+    if (!isArray(value)) this.wrong(name, "an array");
+    return [...value].map((item, i) => read(item, `${this.#path}${name}[${i}].`));
+  }
+
+  /** A signal that can be aborted. */
+  signal(name: string): AbortSignal | undefined {
+    const value = this.#source[name];
+    if (value === undefined || value instanceof AbortSignal) return value;
+    return this.wrong(name, "an AbortSignal");
   }
 
   /** Six octets of a MAC address. */
@@ -167,4 +196,18 @@ export class Fields {
     if (typeof value !== "string") this.wrong(name, takes);
     return parse(value) ?? this.outOfRange(name, takes);
   }
+}
+
+/** `Array.isArray()`, which throws when it is given a revoked proxy. */
+function isArray(value: unknown): value is unknown[] {
+  try {
+    return Array.isArray(value);
+  } catch {
+    return false;
+  }
+}
+
+/** The signal among options that have nothing else; `undefined` without any. */
+export function signalOf(action: string, options: unknown): AbortSignal | undefined {
+  return options === undefined ? undefined : new Fields(action, options, ["signal"]).signal("signal");
 }

@@ -147,11 +147,11 @@ export class Interface implements AsyncIterable<Uint8Array>, AsyncDisposable {
    */
   static async start(options: InterfaceOptions, limits?: OperationOptions): Promise<Interface> {
     const action = "start interface";
-    const { network, entries } = encodeInterfaceOptions(options);
+    const { network, entries, given } = encodeInterfaceOptions(options);
     const context = Context.current();
     const target = network === undefined ? context.handle : handleOf(network, action);
     const result = await context.operation(target, Op.interfaceStart, action, entries, limits);
-    return new Interface(context, result.number("handle") ?? 0, options, decodeInterfaceParameters(result));
+    return new Interface(context, result.number("handle") ?? 0, given, decodeInterfaceParameters(result));
   }
 
   /**
@@ -181,8 +181,8 @@ export class Interface implements AsyncIterable<Uint8Array>, AsyncDisposable {
    * console.log(`${bytes} bytes`);
    * ```
    */
-  batches(options: ReadOptions = {}): AsyncIterableIterator<PacketBatch> {
-    return this.#reader.batches(options.signal);
+  batches(options?: ReadOptions): AsyncIterableIterator<PacketBatch> {
+    return this.#reader.batches(options);
   }
 
   /**
@@ -217,8 +217,8 @@ export class Interface implements AsyncIterable<Uint8Array>, AsyncDisposable {
    * @throws {TypeError} If there is another reader.
    * @throws {VmnetError} If the interface is stopped or its network ends.
    */
-  async readable(options: ReadOptions = {}): Promise<number> {
-    return await this.#reader.readable(options.signal);
+  async readable(options?: ReadOptions): Promise<number> {
+    return await this.#reader.readable(options);
   }
 
   /**

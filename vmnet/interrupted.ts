@@ -6,6 +6,8 @@
  * @module
  */
 
+import { signalOf } from "./fields.ts";
+
 /** The signals that ask a program to end. */
 export type InterruptSignal = "SIGINT" | "SIGTERM";
 
@@ -31,11 +33,11 @@ const FOREVER_MS = 0x7fffffff;
  * for await (const batch of nic.batches({ signal: ending.signal })) console.log(batch.length);
  * ```
  */
-export function interrupted(options: { signal?: AbortSignal | undefined } = {}): Promise<InterruptSignal> {
-  const { signal } = options;
+export async function interrupted(options?: { signal?: AbortSignal | undefined }): Promise<InterruptSignal> {
+  const signal = signalOf("wait for a signal", options);
+  signal?.throwIfAborted();
   const { process } = globalThis; // not imported: see context.ts
   const { promise, resolve, reject } = Promise.withResolvers<InterruptSignal>();
-  if (signal?.aborted) return Promise.reject(signal.reason);
   const timer = setInterval(() => {}, FOREVER_MS);
   const handlers = signals.map((name) => {
     const handler = () => {
@@ -55,5 +57,5 @@ export function interrupted(options: { signal?: AbortSignal | undefined } = {}):
     for (const [name, handler] of handlers) process.off(name, handler);
   }
   signal?.addEventListener("abort", abort, { once: true });
-  return promise;
+  return await promise;
 }

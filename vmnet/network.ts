@@ -8,7 +8,7 @@
 
 import { Context, type OperationOptions } from "./context.ts";
 import { errorOf, stoppedError, type VmnetError } from "./errors.ts";
-import { show } from "./fields.ts";
+import { show, signalOf } from "./fields.ts";
 import { addRule, listRules, type PortForwardingKey, type PortForwardingRule, removeRule } from "./forwarding.ts";
 import { decodeLease, decodeLeaseEvent, type Lease, type LeaseEvent, LeaseFollower } from "./leases.ts";
 import type { List, ListEntries } from "./list.ts";
@@ -69,6 +69,9 @@ export class Network implements AsyncDisposable {
 
   static {
     handleOf = (network, action) => {
+      if (!(#handle in network)) {
+        throw new TypeError(`Cannot ${action}: "network" must be a Network, got ${show(network)}`);
+      }
       network.#check(action);
       return network.#handle;
     };
@@ -185,7 +188,7 @@ export class Network implements AsyncDisposable {
    * }
    * ```
    */
-  leases(options: ReadOptions = {}): AsyncIterableIterator<LeaseEvent> {
+  leases(options?: ReadOptions): AsyncIterableIterator<LeaseEvent> {
     const isStopping = () => this.#stopping;
     return new LeaseFollower({
       check: () => this.#check("read leases"),
@@ -197,7 +200,7 @@ export class Network implements AsyncDisposable {
       unfollow: (follower) => void this.#followers.delete(follower),
       hold: () => this.#context.hold(),
       release: () => this.#context.release(),
-    }, options.signal);
+    }, signalOf("read leases", options));
   }
 
   /**

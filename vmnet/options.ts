@@ -160,6 +160,8 @@ export interface EncodedOptions {
   readonly network: Network | undefined;
   /** The options under vmnet's keys. */
   readonly entries: [key: string, value: ListValue][];
+  /** The options as they were when they were checked; the caller may change its own meanwhile. */
+  readonly given: InterfaceOptions;
 }
 
 /**
@@ -177,7 +179,8 @@ export function encodeInterfaceOptions(options: InterfaceOptions): EncodedOption
     fields.exclude(["enableVirtioHeader"], 'with "enableChecksumOffload"');
   }
   const given = Object.entries(values).filter((entry): entry is [string, ListValue] => entry[1] !== undefined);
-  return { network, entries: given.map(([name, value]) => [vmnetKey(name), value]) };
+  const entries = given.map(([name, value]): [string, ListValue] => [vmnetKey(name), value]);
+  return { network, entries, given: fields.given as unknown as InterfaceOptions };
 }
 
 function readNetwork(fields: Fields): Network {

@@ -14,8 +14,8 @@
  * @module
  */
 
-import { checksBorrowing, PacketBatch, poison, stateOf } from "./batch.ts";
-import { show } from "./fields.ts";
+import { checkAttached, checksBorrowing, PacketBatch, poison, stateOf } from "./batch.ts";
+import { show, signalOf } from "./fields.ts";
 import type { Port } from "./port.ts";
 import { DESCRIPTOR_WORDS, Get, MORE, Ready } from "./symbols.ts";
 
@@ -102,12 +102,16 @@ export class PacketReader {
     if (!(batch instanceof PacketBatch)) {
       throw new TypeError(`Cannot ${ACTION}: "batch" must be a PacketBatch, got ${show(batch)}`);
     }
-    const { maxPacketSize, arena } = stateOf(batch);
-    if (arena.length === 0) throw new TypeError(`Cannot ${ACTION}: the buffer of the batch was transferred`);
+    const { maxPacketSize, arena, count } = stateOf(batch);
     const needed = this.#port.limits.maxPacketSize;
     if (maxPacketSize < needed) {
       const takes = `"maxPacketSize" of the batch must be at least ${needed}`;
       throw new RangeError(`Cannot ${ACTION}: ${takes}, got ${maxPacketSize}`);
+    }
+    checkAttached(stateOf(batch), ACTION);
+    // One that copy() made is as long as what is in it, and the next packet would be cut
+    if (arena.length < needed) {
+      throw new RangeError(`Cannot ${ACTION}: the batch must have room for ${needed} bytes, this copy of ${count} has ${arena.length}`);
     }
     this.acquire();
     this.#busy = false;
@@ -115,7 +119,8 @@ export class PacketReader {
   }
 
   /** Resolves to the number of frames that wait, once there is one. */
-  async readable(signal: AbortSignal | undefined): Promise<number> {
+  async readable(options: ReadOptions | undefined): Promise<number> {
+    const signal = signalOf(ACTION, options);
     signal?.throwIfAborted();
     this.acquire();
     try {
@@ -175,8 +180,8 @@ export class PacketReader {
   }
 
   /** Batches, borrowed. */
-  batches(signal: AbortSignal | undefined): AsyncIterableIterator<PacketBatch> {
-    return new BatchIterator(this, this.#port, signal);
+  batches(options: ReadOptions | undefined): AsyncIterableIterator<PacketBatch> {
+    return new BatchIterator(this, this.#port, signalOf(ACTION, options));
   }
 
   /** Packets, owned. */
@@ -205,6 +210,7 @@ export class PacketReader {
 
   #fill(batch: PacketBatch): number {
     const state = stateOf(batch);
+    checkAttached(state, ACTION);
     if (this.#kept !== undefined) return state.count = this.#fillFromKept(batch);
     const { shim, handle, limits } = this.#port;
     const { arena, descriptors } = state;

@@ -31,8 +31,6 @@ export class Port {
   readonly shim: Shim;
   readonly handle: number;
   readonly limits: PortLimits;
-  /** Whether the script has stopped the interface. */
-  stopping = false;
   /** Whether the interface has ended by itself. */
   failed = false;
   /** Called when frames wait or the state has changed. */
@@ -40,6 +38,7 @@ export class Port {
   /** Called when there is room again or the state has changed. */
   onWritable: () => void = () => {};
 
+  #stopped = false;
   #status: number = Status.ok;
   #state: List | undefined;
 
@@ -49,6 +48,11 @@ export class Port {
     this.handle = handle;
     this.limits = limits;
     context.attach(handle, (bits) => this.#onReady(bits));
+  }
+
+  /** Whether the script has stopped the interface, or ends altogether. */
+  get stopping(): boolean {
+    return this.#stopped || this.context.isEnding;
   }
 
   /** Throws if the interface does not work any more. */
@@ -64,7 +68,7 @@ export class Port {
 
   /** Marks the interface as stopped by the script and wakes everybody who waits. */
   stop(): void {
-    this.stopping = true;
+    this.#stopped = true;
     this.onReadable();
     this.onWritable();
   }

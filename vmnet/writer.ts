@@ -11,7 +11,7 @@
  * @module
  */
 
-import { PacketBatch, stateOf } from "./batch.ts";
+import { checkAttached, isDetached, PacketBatch, stateOf } from "./batch.ts";
 import { errorOf, type VmnetError } from "./errors.ts";
 import { show } from "./fields.ts";
 import type { Port } from "./port.ts";
@@ -174,11 +174,12 @@ export class PacketWriter {
       return [runAt(packets, 0)];
     }
     if (packets instanceof PacketBatch) return [this.#runOfBatch(packets)];
-    if (typeof (packets as Iterable<Uint8Array> | null)?.[Symbol.iterator] !== "function") {
+    if (typeof packets !== "object" || typeof packets?.[Symbol.iterator] !== "function") {
       const takes = "a Uint8Array, a PacketBatch or an iterable of Uint8Array";
       throw new TypeError(`Cannot ${ACTION}: "packets" must be ${takes}, got ${show(packets)}`);
     }
-    const list = Array.isArray(packets) ? packets as Uint8Array[] : [...packets];
+    // A list of its own, so that each packet that was checked is the one that is sent
+    const list = [...packets];
     list.forEach((packet, i) => this.#checkPacket(packet, i));
     if (list.length * DESCRIPTOR_WORDS > table.length) table = newTable(2 * list.length);
     const runs: Run[] = [];
@@ -190,10 +191,9 @@ export class PacketWriter {
   }
 
   #runOfBatch(batch: PacketBatch): Run {
-    const { arena, descriptors, count } = stateOf(batch);
-    if (arena.length === 0 && count > 0) {
-      throw new TypeError(`Cannot ${ACTION}: the buffer of the batch was transferred`);
-    }
+    const state = stateOf(batch);
+    checkAttached(state, ACTION);
+    const { arena, descriptors, count } = state;
     for (let i = 0; i < count; i++) this.#checkLength(descriptors[i * DESCRIPTOR_WORDS + 1]!, i);
     return { arena, descriptors, at: 0, end: count };
   }
@@ -276,8 +276,4 @@ function wrongSize(status: number, reason: string): VmnetError {
   const error = errorOf(ACTION, status);
   error.message = `Cannot ${ACTION}: ${reason}`;
   return error;
-}
-
-function isDetached({ buffer }: Uint8Array): boolean {
-  return "detached" in buffer && buffer.detached === true;
 }
