@@ -194,6 +194,23 @@ export const cases: readonly BenchCase[] = [
     [address, address],
     [pointerObject, pointerObject],
   ),
+  entry(
+    "i32 f(ptr, ptr), views",
+    "same",
+    "buffer buffer -> i32",
+    { args: ["ptr", "ptr"], returns: "i32" },
+    "int same(const uint8_t *, const uint8_t *)",
+    [bytes, bytes],
+  ),
+  entry(
+    "i32 f(ptr, ptr), number, view",
+    "same",
+    "pointer buffer -> i32",
+    { args: ["ptr", "ptr"], returns: "i32" },
+    undefined,
+    [address, bytes],
+    [pointerObject, bytes],
+  ),
   entry("i32 f(ptr), null", "is_null", "pointer -> i32", { args: ["ptr"], returns: "i32" }, "int is_null(void *)", [
     null,
   ]),

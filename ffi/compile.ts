@@ -31,9 +31,10 @@
 
 import * as convert from "./convert.ts";
 import type { Site } from "./convert.ts";
-import type { NativeFunction, NativeSignature, NativeType } from "./deno_api.ts";
+import type { NativeFunction, NativeSignature } from "./deno_api.ts";
 import { ffiError } from "./errors.ts";
 import type { TypeName } from "./ffi_type.ts";
+import { address, addressSource, isDual, memory, type Passing, passings, results } from "./passing.ts";
 import { pending } from "./pending.ts";
 
 /** A declared function, with its types resolved. */
@@ -49,135 +50,6 @@ export interface Compiled {
   /** Makes all further calls throw. */
   close(): void;
 }
-
-/** How an argument is passed. */
-interface Passing {
-  /** Its type for Deno. */
-  readonly native: NativeType;
-  /** Converts any value. */
-  readonly convert: (value: unknown, site: Site, index: number) => unknown;
-  /** Source code that does, with the usual case inlined, what may run code of the user. */
-  readonly settle?: (variable: string, index: number) => string;
-  /** Source code of the rest of the conversion. */
-  readonly source: (variable: string, index: number) => string;
-}
-
-/** An integer of up to 32 bits, `cut` to its size. */
-function integer(native: NativeType, cut: string, apply: (value: number) => number): Passing {
-  return {
-    native,
-    convert: (value, site, index) => apply(convert.toInt32(value, site, index)),
-    settle: (a, i) => `if (typeof ${a} !== "number") ${a} = toInt32(${a}, site, ${i});`,
-    source: (a) => `${a} ${cut}`,
-  };
-}
-
-const float = (native: NativeType): Passing => ({
-  native,
-  convert: convert.toFloat,
-  settle: (a, i) => `if (typeof ${a} !== "number") ${a} = toFloat(${a}, site, ${i});`,
-  source: (a) => a,
-});
-
-// asUintN tells the compiler that the value fits a register
-const int64 = (native: NativeType): Passing => ({
-  native,
-  convert: convert.toInt64,
-  source: (a, i) => `asUintN(64, typeof ${a} === "bigint" ? ${a} : toInt64(${a}, site, ${i}))`,
-});
-
-const address: Passing = {
-  native: "u64",
-  convert: convert.toAddress,
-  source: (a, i) =>
-    `asUintN(64, typeof ${a} === "number" && ${a} >= 0 && ${a} <= 4503599627370495 ? ` +
-    `(double[0] = trunc(${a}) + 4503599627370496, asUintN(52, word[0])) : ` +
-    `${a} === null ? 0n : toAddress(${a}, site, ${i}))`,
-};
-
-const memory: Passing = {
-  native: "buffer",
-  convert: convert.toMemory,
-  source: (a, i) => `isView(${a}) && ${a}.byteLength > 0 ? ${a} : toMemory(${a}, site, ${i})`,
-};
-
-const passings: Partial<Record<TypeName, Passing>> = {
-  char: integer("i8", "<< 24 >> 24", (v) => v << 24 >> 24),
-  i8: integer("i8", "<< 24 >> 24", (v) => v << 24 >> 24),
-  u8: integer("u8", "& 255", (v) => v & 255),
-  i16: integer("i16", "<< 16 >> 16", (v) => v << 16 >> 16),
-  u16: integer("u16", "& 65535", (v) => v & 65535),
-  i32: integer("i32", "| 0", (v) => v | 0),
-  u32: integer("u32", ">>> 0", (v) => v >>> 0),
-  i64: int64("i64"),
-  u64: int64("u64"),
-  i64_fast: int64("i64"),
-  u64_fast: int64("u64"),
-  f64: float("f64"),
-  f32: float("f32"),
-  bool: { native: "bool", convert: Boolean, source: (a) => `${a} ? true : false` },
-  function: {
-    native: "u64",
-    convert: convert.toFunction,
-    settle: (a, i) => `${a} = toFunction(${a}, site, ${i});`,
-    source: (a) => `asUintN(64, ${a})`,
-  },
-  buffer: {
-    native: "buffer",
-    convert: convert.toBuffer,
-    source: (a, i) => `isView(${a}) && ${a}.byteLength > 0 ? ${a} : toBuffer(${a}, site, ${i})`,
-  },
-  buffer_length: {
-    native: "u64",
-    convert: convert.toLength,
-    source: (a, i) =>
-      `asUintN(64, isView(${a}) ? (double[0] = ${a}.byteLength + 4503599627370496, ` +
-      `asUintN(52, word[0])) : toLength(${a}, site, ${i}))`,
-  },
-};
-
-/** How a result comes back. */
-interface Result {
-  /** Its type for Deno. */
-  readonly native: NativeType;
-  /** Converts it, if Deno's own form is not the right one. */
-  readonly convert?: (value: never) => unknown;
-  /** The same as source code, for the variable `r`. */
-  readonly source?: string;
-}
-
-const pointerResult: Result = {
-  native: "u64",
-  convert: convert.fromAddress,
-  source: `(word[0] = r, halves[1] <= 0x1fffff) ? ` +
-    `halves[0] + halves[1] * 4294967296 || null : fromAddress(r)`,
-};
-
-const results: Partial<Record<TypeName, Result>> = {
-  char: { native: "i8" },
-  i8: { native: "i8" },
-  u8: { native: "u8" },
-  i16: { native: "i16" },
-  u16: { native: "u16" },
-  i32: { native: "i32" },
-  u32: { native: "u32" },
-  i64: { native: "i64" },
-  u64: { native: "u64" },
-  f64: { native: "f64" },
-  f32: { native: "f32" },
-  // A function by address gives null for it
-  void: { native: "void", convert: () => undefined, source: "undefined" },
-  // Deno's own bool takes 2 for false
-  bool: { native: "u8", convert: (value: number) => value !== 0, source: "r !== 0" },
-  ptr: pointerResult,
-  function: pointerResult,
-  cstring: { native: "pointer", convert: convert.fromCString, source: "fromCString(r)" },
-  i64_fast: { native: "i64", convert: convert.fromInt64Fast, source: "fromInt64Fast(r)" },
-  u64_fast: { native: "u64", convert: convert.fromUint64Fast, source: "fromUint64Fast(r)" },
-};
-
-/** Whether an argument is passed in one of two ways, depending on the value. */
-const isDual = (type: TypeName): boolean => type === "ptr" || type === "cstring";
 
 /** Checks a signature, so that a mistake in it is reported when it is declared. */
 export function checkSignature({ name, args, returns }: Signature): void {
@@ -215,6 +87,19 @@ type Link = (shape: number) => NativeFunction;
 /** Up to so many dual arguments all shapes are written out, which is 8 calls in the source. */
 const maxDualInline = 3;
 
+/**
+ * Up to this length in characters, the shapes with memory stand in the function
+ * that V8 inlines. It is what 460 bytes of bytecode come from, measured: two
+ * pointers, or one and up to three 64-bit integers.
+ */
+const maxInline = 610;
+
+/** Memory of which it is known that it has a length. */
+const usualMemory: Passing = {
+  ...memory,
+  source: (a, i) => `${a}.byteLength > 0 ? ${a} : toMemory(${a}, site, ${i})`,
+};
+
 /** As in Bun. With 32 pointers at most, a shape fits the bits of an integer. */
 const maxArguments = 32;
 
@@ -239,13 +124,16 @@ export function sourceOf({ args, returns }: Signature): string {
   const isMemory = (i: number) =>
     `(typeof a${i} === "object" ? a${i} !== null : ${args[i] === "cstring" ? `typeof a${i} === "string"` : "false"})`;
 
+  /** The call of one shape. */
+  function callOf(decided: readonly boolean[], memory: Passing): string {
+    const shape = decided.reduce((bits, yes, n) => bits | Number(yes) << n, 0);
+    return `f${shape}(${values((i) => decided[duals.indexOf(i)] ? memory : address)})`;
+  }
+
   /** One call for each shape: `decided` says what is known to be memory. */
   function branches(decided: readonly boolean[]): string {
     const next = duals[decided.length];
-    if (next === undefined) {
-      const shape = decided.reduce((bits, yes, n) => bits | Number(yes) << n, 0);
-      return `f${shape}(${values((i) => decided[duals.indexOf(i)] ? memory : address)})`;
-    }
+    if (next === undefined) return callOf(decided, memory);
     return `${isMemory(next)}\n      ? ${branches([...decided, true])}\n      : ${branches([...decided, false])}`;
   }
 
@@ -265,20 +153,23 @@ export function sourceOf({ args, returns }: Signature): string {
     ];
   }
 
-  /** The usual calls: addresses only, and for a single pointer also memory. */
-  function usual(): string {
-    if (duals.length === 0) return `f0(${values(() => address)})`;
-    const test = duals.map((i) => `(typeof a${i} === "number" || a${i} === null)`).join(" && ");
-    let others = `rest(${list})`;
-    if (duals.length === 1) {
-      const a = `a${duals[0]}`;
-      const isUsual: Passing = {
-        ...memory,
-        source: (a, i) => `${a}.byteLength > 0 ? ${a} : toMemory(${a}, site, ${i})`,
-      };
-      others = `isView(${a}) || ${a} instanceof ArrayBuffer\n      ? f1(${values(() => isUsual)})\n      : ${others}`;
-    }
-    return `${test}\n      ? f0(${values(() => address)})\n      : ${others}`;
+  const { source: resultSource = "r" } = results[returns]!;
+
+  /** The usual calls: of addresses, and of memory where that is not too long. */
+  function usual(isWithMemory: boolean, decided: readonly boolean[] = []): string {
+    const next = duals[decided.length];
+    if (next === undefined) return callOf(decided, usualMemory);
+    const a = `a${next}`;
+    const others = `typeof ${a} === "number" || ${a} === null\n      ? ${usual(isWithMemory, [...decided, false])}` +
+      `\n      : rest(${list})`;
+    if (!isWithMemory) return others;
+    const isView = duals.length === 1 ? `isView(${a}) || ${a} instanceof ArrayBuffer` : `isView(${a})`;
+    return `${isView}\n      ? ${usual(true, [...decided, true])}\n      : ${others}`;
+  }
+
+  function usualThatFits(): string {
+    const all = duals.length > maxDualInline ? undefined : usual(true);
+    return all !== undefined && all.length + resultSource.length <= maxInline ? all : usual(false);
   }
 
   const lines = [
@@ -290,7 +181,7 @@ export function sourceOf({ args, returns }: Signature): string {
     lines.push(`let f${shape} = eager ?? ((...v) => (f${shape} = link(${shape}))(...v));`);
   }
   if (shapes === 0) lines.push("let linked = [];");
-  if (duals.length > 0) lines.push(`const rest = (${list}) => {`, ...rest(), "};");
+  if (duals.length > 0) lines.push(addressSource, `const rest = (${list}) => {`, ...rest(), "};");
   lines.push("return {", `  call(${list}) {`);
   if (args.length > 0) {
     lines.push(`    if (arguments.length < ${args.length}) throw tooFewArguments(site, arguments.length);`);
@@ -299,9 +190,9 @@ export function sourceOf({ args, returns }: Signature): string {
     ...args.flatMap((type, i) =>
       passings[type]?.settle === undefined ? [] : `    ${passings[type].settle(`a${i}`, i)}`
     ),
-    `    const r = ${usual()};`,
+    `    const r = ${usualThatFits()};`,
     "    if (pending.thrown) pending.rethrow();",
-    `    return ${results[returns]!.source ?? "r"};`,
+    `    return ${resultSource};`,
     "  },",
     "  close() {",
   );

@@ -239,6 +239,7 @@ export const read: Read = backend.read;
  * @param deallocator Address of the deallocator.
  * @returns The view.
  * @throws {TypeError} If `ptr` is not an address or the length not positive.
+ * @throws {RangeError} If the length is more than 2^32.
  *
  * @example Usage
  * ```ts
@@ -262,6 +263,7 @@ export const toArrayBuffer: ToArrayBufferFn = backend.toArrayBuffer;
  * @param deallocator Address of the deallocator.
  * @returns The view.
  * @throws {TypeError} If `ptr` is not an address or the length not positive.
+ * @throws {RangeError} If the length is more than 2^32.
  *
  * @example Usage
  * ```ts

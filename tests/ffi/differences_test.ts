@@ -8,7 +8,21 @@
 import { assert, assertEquals, assertInstanceOf, assertStringIncludes } from "@std/assert";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, test } from "node:test";
-import { cc, CFunction, CString, dlopen, JSCallback, linkSymbols, native, type Pointer, ptr, read } from "vmnet/ffi";
+import {
+  cc,
+  CFunction,
+  CString,
+  dlopen,
+  FFIType,
+  JSCallback,
+  linkSymbols,
+  native,
+  type Pointer,
+  ptr,
+  read,
+  toArrayBuffer,
+  toBuffer,
+} from "vmnet/ffi";
 import { cText, fixture, fixturePath, isBun, memory, outcome, runWith } from "./fixture.ts";
 
 /** The error that a call throws. */
@@ -55,7 +69,7 @@ describe("differences", () => {
 
   test("NaN and numbers beyond 64 bits as an address: a TypeError instead of 2^63", () => {
     const address = fixture("address_of", { args: ["ptr"], returns: "u64" });
-    for (const value of [NaN, Infinity, 2 ** 64]) {
+    for (const value of [NaN, Infinity, 2 ** 64, -(2 ** 64), -(2 ** 64) + 2048]) {
       if (isBun) assertEquals(address(value), 2n ** 63n);
       else assertInstanceOf(outcome(() => address(value)), TypeError);
     }
@@ -116,10 +130,37 @@ describe("differences", () => {
     assertEquals(outcome(close) instanceof TypeError, isBun);
   });
 
-  test("more than 32 arguments are accepted", () => {
-    const declare = () => fixture("add", { args: Array.from({ length: 33 }, () => "i32" as const), returns: "i32" });
-    if (isBun) assertStringIncludes(thrown(declare).message, "unsupported signature");
-    else assertEquals(declare()(...Array.from({ length: 33 }, () => 3)), 6);
+  test("a view with another byteLength of its own: that one instead of its real one", () => {
+    const length = fixture("length_of", { args: ["ptr", "buffer_length"], returns: "u64" });
+    const view = Object.defineProperty(memory(8), "byteLength", { value: 5 });
+    assertEquals(length(view, view), isBun ? 8n : 5n);
+  });
+
+  test("a wrong declaration: always a TypeError", () => {
+    for (const args of [[22], [null], "i32", { length: 0 }] as unknown as ["i32"][]) {
+      const error = thrown(() => fixture("answer", { args, returns: "i32" }));
+      assertEquals(error instanceof TypeError, !isBun);
+    }
+    const declare = (declaration: unknown) => outcome(() => fixture("answer", declaration as { returns: "i32" })());
+    assertEquals(declare({ args: undefined, returns: "i32" }) instanceof Error, isBun);
+    assertEquals(declare(() => {}) instanceof TypeError, !isBun);
+    assertEquals(declare({ returns: "" }) instanceof TypeError, !isBun);
+  });
+
+  test("a library name that is neither string nor URL: a TypeError instead of its text", () => {
+    const open = (name: unknown) =>
+      outcome(() => dlopen(name as string, { answer: { returns: "i32" } }).symbols.answer());
+    assertEquals(open({ toString: () => fixturePath }) === 42, isBun);
+    for (const name of [5, {}, true]) assertEquals(open(name) instanceof TypeError, !isBun);
+  });
+
+  test("own properties of libraries and callbacks, order of FFIType, length of toArrayBuffer", () => {
+    const library = dlopen(fixturePath, { answer: { returns: "i32" } });
+    using callback = new JSCallback(() => {}, {});
+    assertEquals(Object.keys(library), isBun ? ["close"] : ["symbols", "close"]);
+    assertEquals(Object.getOwnPropertyNames(callback), isBun ? ["ptr", "threadsafe"] : []);
+    assertEquals(Object.keys(FFIType)[18], isBun ? "bool" : "char");
+    assertEquals([toArrayBuffer.length, toBuffer.length, cc.length], isBun ? [1, 1, 1] : [5, 0, 0]);
   });
 
   test("ptr() throws its error instead of returning it", () => {

@@ -42,6 +42,11 @@ function run(path: string): unknown {
     "pointer result": attempt(() => symbols.id_ptr(4096n)),
     string: attempt(() => symbols.length_of_string("hello")),
     "many pointers": attempt(() => symbols.five_pointers(bytes, bytes.subarray(1), null, undefined, null)),
+    "detached in between": attempt(() => {
+      const view = new Uint8Array(new ArrayBuffer(3));
+      const count = { valueOf: () => structuredClone(3, { transfer: [view.buffer] }) };
+      return symbols.sum_bytes(view, count as unknown as number);
+    }),
     ptr: known(() => ptr(bytes)),
     read: known(() => read.u8(address(bytes))),
     CString: known(() => CString(address(text))),

@@ -9,7 +9,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { dlopen, type FFIFunction, FFIType, JSCallback, type Pointer, ptr } from "vmnet/ffi";
+import { dlopen, type FFIFunction, FFIType, JSCallback, linkSymbols, type Pointer, ptr } from "vmnet/ffi";
 import { directory, isBun } from "./fixture.ts";
 
 /** Whether two types are the same. */
@@ -81,6 +81,10 @@ export function checked(): void {
   dlopen("x", { f: { args: ["i33"], returns: "i32" } });
   // @ts-expect-error there is no such type
   dlopen("x", { f: { returns: "text" } });
+  // @ts-expect-error it is called returns
+  dlopen("x", { f: { args: ["i32"], return: "i32" } });
+  // @ts-expect-error it is called returns
+  linkSymbols({ f: { ptr: 1, result: "i32" } });
   // @ts-expect-error types are a list
   dlopen("x", { f: { args: "i32" } });
   // @ts-expect-error there is no such number
@@ -98,6 +102,11 @@ export function checked(): void {
   // @ts-expect-error the table is constant
   FFIType.i32 = 6;
 
+  const constant = { add: { args: ["i32"], returns: "i32" } } as const;
+  expectType<Same<ReturnType<ReturnType<typeof opened>["symbols"]["add"]>, number>>();
+  function opened() {
+    return dlopen("x", constant);
+  }
   const loose: Record<string, FFIFunction> = {};
   dlopen("x", loose).symbols["f"]?.();
   void [sum, wrong, address, text];
