@@ -4,8 +4,9 @@
  * @module
  */
 
+import { bench } from "./deno.ts";
 import { floor, script, WAKES } from "./doorbell_cases.ts";
 
 const group = `${WAKES} wakes`;
-Deno.bench({ name: "socketpair, epoll and read in C", group, baseline: true }, () => void floor());
-Deno.bench({ name: "a packet loop in the script", group }, async () => void await script());
+bench({ name: "socketpair, epoll and read in C", group, baseline: true }, () => void floor());
+bench({ name: "a packet loop in the script", group }, async () => void await script());

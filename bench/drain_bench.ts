@@ -5,11 +5,12 @@
  * @module
  */
 
+import { bench } from "./deno.ts";
 import { borrowedByOffset, borrowedViews, ceiling, handleA, owned, raw } from "./drain_cases.ts";
 
 const group = "25,600 frames of 1514 bytes";
-Deno.bench({ name: "loop in C", group, baseline: true }, () => void ceiling(handleA));
-Deno.bench({ name: "raw vn_drain()", group }, () => void raw());
-Deno.bench({ name: "borrowed batches by offset", group }, async () => void await borrowedByOffset());
-Deno.bench({ name: "borrowed views", group }, async () => void await borrowedViews());
-Deno.bench({ name: "owned packets", group }, async () => void await owned());
+bench({ name: "loop in C", group, baseline: true }, () => void ceiling(handleA));
+bench({ name: "raw vn_drain()", group }, () => void raw());
+bench({ name: "borrowed batches by offset", group }, async () => void await borrowedByOffset());
+bench({ name: "borrowed views", group }, async () => void await borrowedViews());
+bench({ name: "owned packets", group }, async () => void await owned());

@@ -11,18 +11,14 @@
  * @module
  */
 
+import { bench } from "./deno.ts";
 import { cases, contenders, loopOf } from "./ffi_cases.ts";
-
-interface DenoNamespace {
-  bench(options: { name: string; group: string; baseline: boolean }, run: () => void): void;
-}
-const { Deno: deno } = globalThis as unknown as { Deno: DenoNamespace };
 
 for (const entry of cases) {
   for (const contender of contenders) {
     if (entry.calls[contender] === undefined) continue;
     const loop = loopOf(entry, contender);
     const options = { name: `${entry.name}, ${contender}`, group: entry.name, baseline: contender === "native" };
-    deno.bench(options, () => void loop(1000));
+    bench(options, () => void loop(1000));
   }
 }

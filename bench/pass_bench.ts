@@ -5,6 +5,7 @@
  * @module
  */
 
+import { bench } from "./deno.ts";
 import { PacketBatch } from "../vmnet/batch.ts";
 import { lab, out, pair, portOf } from "./lab.ts";
 
@@ -20,12 +21,12 @@ const sent = new PacketBatch({ slots: FRAMES });
 for (let i = 0; i < FRAMES; i++) sent.push(new Uint8Array(SIZE).fill(255, 0, 6).fill(2, 6, 7));
 const received = b.batches();
 
-Deno.bench({ name: "one memcpy out of a ring in C", group, baseline: true }, () => {
+bench({ name: "one memcpy out of a ring in C", group, baseline: true }, () => {
   lab.vb_fill(handle, FRAMES, SIZE);
   lab.vb_drain(handle, arena, arena.length, descriptors, FRAMES, out);
 });
 
-Deno.bench({ name: "written, switched, drained", group }, async () => {
+bench({ name: "written, switched, drained", group }, async () => {
   await a.write(sent);
   for (let count = 0; count < FRAMES;) count += (await received.next()).value!.length;
 });
