@@ -74,7 +74,7 @@ static void flush(struct vn_channel *channel) {
     sent += (uint32_t)count;
   }
   channel->out_length -= sent;
-  memmove(channel->out, channel->out + sent, channel->out_length);
+  if (sent > 0) memmove(channel->out, channel->out + sent, channel->out_length);
   vn_poller_change(&channel->network->poller, &channel->watch,
                    VN_POLL_READ | (channel->out_length || channel->failed ? VN_POLL_WRITE : 0u));
 }
@@ -130,7 +130,7 @@ static void channel_ready(struct vn_watch *watch, uint32_t events) {
     return;
   }
   channel->in_length -= at;
-  memmove(channel->in, channel->in + at, channel->in_length);
+  if (at > 0) memmove(channel->in, channel->in + at, channel->in_length);
 }
 
 uint32_t vn_channel_open(struct vn_channel *channel, struct vn_network *network, int fd, uint32_t limit) {
@@ -157,7 +157,7 @@ int vn_channel_release(struct vn_channel *channel) {
 
 void vn_channel_close(struct vn_channel *channel) {
   int fd = vn_channel_release(channel);
-  if (fd >= 0) close(fd);
+  if (fd >= 0) vn_socket_shut(fd), close(fd); /* a fork of the script's may hold a copy: the peer still reads the end */
 }
 
 /* Waits until the descriptor is ready for events; false when the time came first. */

@@ -140,7 +140,9 @@ static void got_ready(struct vn_gateway *gateway, const uint8_t *message, uint32
   struct vn_refusal why;
   struct vn_entry failed;
   vn_refuse(&why, status, NULL, "the gateway could not start");
-  if (status == VN_MISSING) why.message = "NAT needs libslirp", why.needs = "libslirp0";
+  if (status == VN_MISSING) why.message = "NAT needs libslirp";
+  if (!gateway->worked && vn_list_text(message, length, "needs", network->needs, sizeof network->needs))
+    why.needs = network->needs;
   if (status == VN_OK && !gateway->worked && vn_list_find(message, length, VN_LIST, "failed", &failed))
     status = vn_refuse(&why, VN_IN_USE, "forward", "a forward's external port cannot be opened");
   if (status == VN_BAD_OPTION) vn_list_text(message, length, "field", why.field, sizeof why.field);

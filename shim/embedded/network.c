@@ -129,7 +129,15 @@ void vn_network_forward(struct vn_net_port *from, const uint8_t *frame, uint32_t
     if (vn_switch_allows(&from->table, &port->table)) deliver(network, port, frame, length);
 }
 
+/* One place is the gateway's, also while it starts anew: else it could not come back. */
+static bool is_kept_free(const struct vn_network *network) {
+  bool uplink = !network->options.gateway_needed;
+  for (const struct vn_net_port *port = network->ports; port != NULL; port = port->next) uplink |= port->table.uplink;
+  return !uplink && vn_counted(&network->port_count) + 1 >= VN_SWITCH_PORTS;
+}
+
 bool vn_network_add(struct vn_network *network, struct vn_net_port *port) {
+  if (!port->table.uplink && is_kept_free(network)) return false;
   if (!vn_switch_add(&network->table, &port->table)) return false;
   port->network = network;
   port->next = network->ports;

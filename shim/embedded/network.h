@@ -92,6 +92,7 @@ struct vn_network {
   struct vn_refusal refusal; /* how the start ended */
   struct vn_facts *facts;
   char libslirp[32];
+  char needs[64]; /* what refusal.needs points to, if a gateway said it; constant once started */
 
   /* Statistics. */
   vn_atomic_u64 frames, bytes, turns, drops[VN_DROPS], gateway_starts, port_count;

@@ -70,8 +70,8 @@ static void complete(struct vn_network *network, struct vn_request *request, uin
                      const uint8_t *reply, uint32_t length) {
   bool added = status == VN_OK && request->op == VN_OP_FORWARD_ADD && !again, heard = true;
   if (request->withdrawn && !again) status = VN_STOPPED;
-  if (network->owner_process && added) vn_facts_forward_add(network, &request->forward);
-  if (network->owner_process && !again && status == VN_OK && request->op == VN_OP_FORWARD_REMOVE)
+  if (added) vn_facts_forward_add(network, &request->forward); /* in a joined network too: to be withdrawn */
+  if (!again && status == VN_OK && request->op == VN_OP_FORWARD_REMOVE)
     vn_facts_forward_remove(network, &request->forward);
   if (request->member != 0) {
     struct vn_writer message = {.data = NULL};
@@ -95,7 +95,7 @@ static void complete(struct vn_network *network, struct vn_request *request, uin
     vn_unlock(&network->lock);
   }
   if (added && (!heard || request->withdrawn)) {
-    if (network->owner_process) vn_facts_forward_remove(network, &request->forward); /* a restart must not replay it */
+    vn_facts_forward_remove(network, &request->forward); /* a restart must not replay it */
     if (!network->ending) begin(network, VN_OP_FORWARD_REMOVE, &request->forward, NULL, 0, 0);
   }
   free(request);
@@ -248,7 +248,9 @@ uint32_t vn_request_run(struct vn_network *network, struct vn_job *job, const st
   uint64_t until = job->deadline_ns ? job->deadline_ns : vn_monotonic_ns() + PATIENCE_NS;
   for (;;) {
     struct waiter waiter = {.result = &job->result};
-    struct begin_command begun = {.command.run = run_begin, .nic = nic, .op = job->op, .forward = &forward, .waiter = &waiter};
+    struct begin_command begun = {.command.run = run_begin, .nic = nic, .op = job->op};
+    begun.forward = &forward;
+    begun.waiter = &waiter;
     struct begin_command abandon = {.command.run = run_abandon, .waiter = &waiter};
     if (!vn_network_call(network, &begun.command)) return vn_fail(job, VN_GONE, NULL, "the network has ended");
     /* Once abandoned, or when the network has ended, nobody touches the waiter any more. */

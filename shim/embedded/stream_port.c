@@ -80,6 +80,7 @@ static void stream_removed(struct vn_net_port *port, uint32_t status) {
   (void)status;
   struct vn_stream_port *stream = of(port);
   vn_poller_remove(&port->network->poller, &stream->watch);
+  vn_socket_shut(stream->watch.fd); /* also for copies that a fork of the script's may hold */
   close(stream->watch.fd);
   if (stream->ended != NULL) stream->ended(stream, stream->context);
   free(stream->in);

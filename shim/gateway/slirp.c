@@ -51,6 +51,7 @@ int nat_forward(struct gateway *gateway, const struct forward *forward, bool add
 #define LIBRARY "libslirp.so.0"
 #endif
 #define MTU_LIMIT 65521 /* libslirp's own */
+#define IDLE_MS 1000    /* what libslirp waits when it waits for nothing: an idle gateway need not wake for that */
 
 #define FUNCTIONS(X)                                                                                     \
   X(slirp_new) X(slirp_cleanup) X(slirp_input) X(slirp_pollfds_fill) X(slirp_pollfds_poll)               \
@@ -233,6 +234,9 @@ void nat_prepare(struct gateway *gateway, struct poll_set *set, int64_t *deadlin
   nat->sockets = 0;
   nat->throttled = channel_pending(&gateway->frames) > gateway->frames.out_capacity / 2;
   api.slirp_pollfds_fill(nat->slirp, &timeout, on_add_poll, gateway);
+  if (timeout >= IDLE_MS && nat->sockets == 0) {
+    timeout = UINT32_MAX;
+  }
   int64_t at = timeout == UINT32_MAX ? NEVER : gateway->now + timeout;
   for (struct timer *timer = nat->timers; timer; timer = timer->next) {
     at = timer->at < at ? timer->at : at;

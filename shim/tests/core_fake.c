@@ -50,6 +50,14 @@ static struct vn_object *make(struct vn_job *job, const struct vn_class *class) 
   return &fake->ends.port.object;
 }
 
+/* Leaves room for so many bytes in a list. */
+static void fill(struct vn_writer *list, uint32_t room) {
+  uint32_t length = (64u << 20) - list->length - 12 - room; /* list.c's limit, without this entry's header and key */
+  void *zeros = calloc(1, length);
+  vn_write_bytes(list, "fill", zeros, length);
+  free(zeros);
+}
+
 static uint32_t run(struct vn_job *job) {
   uint64_t delay = vn_list_number(job->options, job->options_length, "delay", 0);
   bool stubborn = vn_list_number(job->options, job->options_length, "stubborn", 0);
@@ -63,6 +71,8 @@ static uint32_t run(struct vn_job *job) {
   }
   uint32_t failure = (uint32_t)vn_list_number(job->options, job->options_length, "fail", 0);
   if (failure) return vn_fail(job, failure, "mtu", "It was told to fail");
+  uint32_t room = (uint32_t)vn_list_number(job->options, job->options_length, "room", 0);
+  if (room) fill(&job->result, room);
   switch (job->op) {
     case VN_OP_NETWORK_JOIN: return vn_fail_errno(job, "Cannot join", 98);
     case VN_OP_NETWORK_SHARE: job->made = make(job, &share_class); break;

@@ -3,7 +3,8 @@
  * core_fake.h - a backend that does as it is told, and the few calls that tests of core/ repeat.
  *
  * Numbers among the options script it: "delay" (ms before it answers; gives up when abandoned, unless "stubborn"),
- * "hang" (until fake_let_go()), "fail" (a vn_status, with a message). Whatever it makes is counted by fake_alive().
+ * "hang" (until fake_let_go()), "fail" (a vn_status, with a message), "room" (bytes that it leaves for core/ in the
+ * result). Whatever it makes is counted by fake_alive().
  */
 #ifndef VN_CORE_FAKE_H
 #define VN_CORE_FAKE_H

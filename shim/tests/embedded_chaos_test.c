@@ -148,7 +148,8 @@ static void test_anything_at_any_time_leaves_nothing(void) {
   bool more = getenv("VN_LONG") && *getenv("VN_LONG");
   pthread_t threads[THREADS];
   bool runs[THREADS] = {false};
-  for (uint32_t i = 0; i < THREADS; i++) actors[i] = (struct actor){.number = i, .random = seed * 2654435761u * (i + 1) | 1};
+  for (uint32_t i = 0; i < THREADS; i++)
+    actors[i] = (struct actor){.number = i, .random = seed * 2654435761u * (i + 1) | 1};
   uint64_t end = vn_monotonic_ns() + (more ? 60 : 3) * 1000000000ull;
   while (vn_monotonic_ns() < end) {
     for (uint32_t i = 0; i < THREADS; i++) {

@@ -41,12 +41,19 @@ static bool send_list(int fd, struct vn_writer *list) {
   return sent;
 }
 
+static bool read_all(int fd, void *bytes, uint32_t length) {
+  ssize_t count; /* a child that stops or goes on interrupts */
+  do count = recv(fd, bytes, length, MSG_WAITALL);
+  while (count < 0 && errno == EINTR);
+  return count == (ssize_t)length;
+}
+
 /* Reads one message; its length, or 0 at the end. */
 static uint32_t read_list(int fd, uint8_t *list, uint32_t capacity) {
   uint8_t header[4];
-  if (recv(fd, header, 4, MSG_WAITALL) != 4) return 0;
+  if (!read_all(fd, header, 4)) return 0;
   uint32_t length = (uint32_t)header[0] << 24 | (uint32_t)header[1] << 16 | (uint32_t)header[2] << 8 | header[3];
-  return length <= capacity && recv(fd, list, length, MSG_WAITALL) == (ssize_t)length ? length : 0;
+  return length <= capacity && read_all(fd, list, length) ? length : 0;
 }
 
 /* A connection of that role, past its hello. */
@@ -88,7 +95,8 @@ static uint64_t stat_of(int32_t handle, const char *key) {
 
 static void test_a_member_that_closes_its_reading_half_costs_no_cpu(void) {
   char token[256];
-  int32_t network = client_network(c, 1000, false, NULL), shared = share(network, token), port = client_start(c, network, NULL);
+  int32_t network = client_network(c, 1000, false, NULL), shared = share(network, token);
+  int32_t port = client_start(c, network, NULL);
   int fd = raw_member(token, "interface");
   for (int i = 0; i < 200 && stat_of(network, "ports") != 2; i++) usleep(5000);
   CHECK(shared > 0 && port > 0 && stat_of(network, "ports") == 2);
@@ -176,7 +184,7 @@ static bool make_file(const char *directory, const char *name) {
 }
 
 static void test_only_what_is_ours_is_swept_away(void) {
-  static const char *const names[] = {"backup", "abcdef", "uvwxyz", "a"}; /* the second and third as mkdtemp() makes them */
+  static const char *const names[] = {"backup", "abcdef", "uvwxyz", "a"}; /* two as mkdtemp() makes them */
   char directories[4][64], token[256];
   struct stat status;
   unsetenv("XDG_RUNTIME_DIR");
@@ -206,32 +214,66 @@ static uint64_t forwards_of(int32_t network) {
   return count;
 }
 
+static int32_t ask_forward(int32_t target, const char *gateway, uint32_t deadline_ms) {
+  char address[64];
+  strcpy(address, gateway);
+  strcpy(strrchr(address, '.'), ".9");
+  struct vn_writer options = {.data = NULL};
+  vn_write_number(&options, "protocol", 6);
+  vn_write_number(&options, "externalPort", 23456);
+  vn_write_text(&options, "internalAddress", address);
+  vn_write_number(&options, "internalPort", 80);
+  int32_t operation = vn_call(target, VN_OP_FORWARD_ADD, options.data, options.length, deadline_ms);
+  vn_writer_free(&options);
+  return operation;
+}
+
+static uint32_t result_of(int32_t operation) {
+  int32_t length = -VN_PENDING;
+  for (int i = 0; i < 4000 && length == -VN_PENDING; i++) {
+    length = vn_result(operation, c->result, sizeof c->result);
+    if (length == -VN_PENDING) usleep(1000);
+  }
+  c->length = length < 0 ? 0 : (uint32_t)length;
+  return length < 0 ? (uint32_t)-length : (uint32_t)client_number(c, "status");
+}
+
+static bool loses_its_forwards(int32_t network) {
+  for (int i = 0; i < 200; i++) {
+    if (forwards_of(network) == 0) return true;
+    usleep(5000);
+  }
+  return false;
+}
+
+static void test_forwards_of_a_joined_interface_end_with_it(void) {
+  char token[256], gateway[64];
+  int32_t network = client_network(c, 1001, false, NULL);
+  strcpy(gateway, client_text(c, "ipv4Gateway"));
+  int32_t shared = share(network, token), joined = join(token), port = client_start(c, joined, NULL);
+  CHECK(port > 0 && result_of(ask_forward(port, gateway, 3000)) == 0 && forwards_of(network) == 1);
+  CHECK(client_stop(c, port) == 0 && loses_its_forwards(network));
+  CHECK(result_of(ask_forward(joined, gateway, 3000)) == 0 && forwards_of(network) == 1);
+  CHECK(client_stop(c, joined) == 0 && loses_its_forwards(network));
+  vn_close(shared);
+  CHECK(client_stop(c, network) == 0);
+}
+
 /* A forward that is asked for while its interface stops: it must not outlive it. */
 static void test_a_forward_does_not_outlive_its_interface(void) {
   int32_t network = client_network(c, 1001, false, NULL);
   pid_t pids[16] = {0};
   CHECK(network > 0 && gateways(pids) == 1);
-  client_get(c, network, VN_GET_STATE);
   for (int round = 0; round < 6; round++) {
     int32_t port = client_start(c, network, NULL);
-    char address[64];
-    strcpy(address, client_text(c, "vmnet_start_address"));
-    strcpy(strrchr(address, '.'), ".9");
-    struct vn_writer options = {.data = NULL};
-    vn_write_number(&options, "protocol", 6);
-    vn_write_number(&options, "externalPort", 23456);
-    vn_write_text(&options, "internalAddress", address);
-    vn_write_number(&options, "internalPort", 80);
+    char gateway[64];
+    strcpy(gateway, client_text(c, "vmnet_start_address"));
     if (round & 1) kill(pids[0], SIGSTOP); /* so that the question is under way when the interface goes */
-    int32_t add = vn_call(port, VN_OP_FORWARD_ADD, options.data, options.length, round & 2 ? 100 : 0);
-    vn_writer_free(&options);
+    int32_t add = ask_forward(port, gateway, round & 2 ? 100 : 0);
     if (round & 1) usleep(50000);
     CHECK(client_stop(c, port) == 0);
     if (round & 1) usleep(100000), kill(pids[0], SIGCONT);
-    for (int i = 0; i < 2000 && vn_result(add, c->result, sizeof c->result) == -VN_PENDING; i++) usleep(1000);
-    uint64_t left = 1;
-    for (int i = 0; i < 200 && (left = forwards_of(network)) != 0; i++) usleep(5000);
-    CHECK(left == 0);
+    CHECK(result_of(add) != VN_PENDING && loses_its_forwards(network));
   }
   CHECK(client_stop(c, network) == 0);
 }
@@ -242,6 +284,7 @@ int main(void) {
   RUN(test_a_member_that_asks_too_much_harms_only_itself);
   RUN(test_another_user_at_a_dead_owners_path_gets_no_secret);
   RUN(test_only_what_is_ours_is_swept_away);
+  RUN(test_forwards_of_a_joined_interface_end_with_it);
   RUN(test_a_forward_does_not_outlive_its_interface);
   client_close(c);
   CHECK(vn_shutdown(2000) == 0);
