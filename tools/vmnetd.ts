@@ -15,8 +15,9 @@
  * @module
  */
 
-import { chmodSync, lstatSync, rmSync } from "node:fs";
+import { chmodSync, lstatSync, mkdtempSync, renameSync, rmSync } from "node:fs";
 import { createConnection, createServer, type Server, type Socket } from "node:net";
+import { dirname, join } from "node:path";
 import process from "node:process";
 import {
   type DhcpReservation,
@@ -53,6 +54,11 @@ const MIN_FRAME = 14;
 /** Bytes that may wait in a client's socket before its interface is left alone. */
 const MAX_WAITING = 1 << 20;
 
+/** Bytes that the path of a socket can have. */
+const PATH_LIMIT = process.platform === "darwin" ? 103 : 107;
+
+const byteLength = (text: string) => new TextEncoder().encode(text).length;
+
 /** Why a client was disconnected, for the log. */
 type Goodbye = "closed" | "bad stream" | "network gone" | "error";
 
@@ -85,9 +91,11 @@ class Client {
     } catch (error) {
       this.close(error instanceof VmnetError && error.code === "networkGone" ? "network gone" : "error");
     }
-    const last = { why: this.#goodbye, ...this.stats() };
-    await this.#nic.stop();
-    return last;
+    try {
+      return { why: this.#goodbye, ...this.stats() };
+    } finally {
+      await this.#nic.stop();
+    }
   }
 
   /** Ends the client. The first reason counts. */
@@ -115,22 +123,27 @@ class Client {
       failure = error;
       frames = error.frames;
     }
-    this.#write(frames.filter((frame) => this.#fits(frame)));
+    this.#write(frames.every(({ length }) => this.#fits(length)) ? frames : this.#fitting(frames));
     if (failure !== undefined) this.close("bad stream");
   }
 
-  #fits({ length }: Uint8Array): boolean {
-    if (length >= MIN_FRAME && length <= this.#nic.maxPacketSize) return true;
-    this.droppedBad++;
-    return false;
+  #fits(length: number): boolean {
+    return length >= MIN_FRAME && length <= this.#nic.maxPacketSize;
+  }
+
+  #fitting(frames: readonly Uint8Array[]): Uint8Array[] {
+    const fitting = frames.filter(({ length }) => this.#fits(length));
+    this.droppedBad += frames.length - fitting.length;
+    return fitting;
   }
 
   #write(frames: readonly Uint8Array[]): void {
     if (frames.length === 0 || this.#ending.signal.aborted) return;
+    const limit = this.#nic.maxWritePacketCount;
     let sent = 0;
     try {
       for (let taken = -1; sent < frames.length && taken !== 0; sent += taken) {
-        taken = this.#nic.tryWrite(sent === 0 && frames.length <= 256 ? frames : frames.slice(sent, sent + 256));
+        taken = this.#nic.tryWrite(sent === 0 && frames.length <= limit ? frames : frames.slice(sent, sent + limit));
       }
       if (sent === frames.length) return;
       this.#socket.pause();
@@ -168,6 +181,7 @@ class Daemon {
   readonly #network: Network;
   readonly #print: Print;
   readonly #clients = new Map<Client, Promise<void>>();
+  readonly #accepting = new Set<Promise<void>>();
   #nextId = 1;
   #isEnding = false;
 
@@ -176,7 +190,12 @@ class Daemon {
   }
 
   /** Takes a client whose socket is paused. */
-  async accept(socket: Socket): Promise<void> {
+  accept(socket: Socket): void {
+    const accepting = this.#accept(socket).finally(() => this.#accepting.delete(accepting));
+    this.#accepting.add(accepting);
+  }
+
+  async #accept(socket: Socket): Promise<void> {
     const id = this.#nextId++;
     socket.on("error", () => {});
     let nic: Interface;
@@ -186,7 +205,10 @@ class Daemon {
       this.#print("refused", { client: id, why: (error as Error).message });
       return void socket.destroy();
     }
-    if (this.#isEnding || socket.destroyed) return await nic.stop();
+    if (this.#isEnding || socket.destroyed) {
+      socket.destroy();
+      return await nic.stop().catch(() => {});
+    }
     const client = new Client(id, socket, nic);
     this.#print("connected", { client: id });
     this.#clients.set(client, this.#serve(client));
@@ -216,6 +238,7 @@ class Daemon {
   /** Ends every client, then the network. */
   async stop(): Promise<void> {
     this.#isEnding = true;
+    await Promise.all(this.#accepting);
     const serving = [...this.#clients.values()];
     for (const client of this.#clients.keys()) client.close("closed");
     await Promise.all(serving);
@@ -249,6 +272,10 @@ function networkOptions(values: Values): NetworkOptions {
   };
 }
 
+function cannotListen(path: string, why: string): Error {
+  return new Error(`Cannot listen on "${path}": ${why}`);
+}
+
 /** Removes the socket of a daemon that was killed. One that answers is left alone. */
 async function removeStale(path: string): Promise<void> {
   const answer = await new Promise<string>((resolve) => {
@@ -257,23 +284,37 @@ async function removeStale(path: string): Promise<void> {
     socket.on("connect", () => socket.destroy());
   });
   if (answer === "ENOENT") return;
-  if (answer !== "ECONNREFUSED") throw new Error(`Cannot listen on "${path}": ${answer}`);
-  if (!lstatSync(path).isSocket()) throw new Error(`Cannot listen on "${path}": it is not a socket`);
+  if (answer !== "ECONNREFUSED") throw cannotListen(path, answer);
+  if (!lstatSync(path).isSocket()) throw cannotListen(path, "it is not a socket");
   rmSync(path);
 }
 
-/** Listens on a socket that only this user can connect to. */
+/**
+ * Listens on a socket that only this user can connect to. It is bound in a directory of this user alone, and moved to
+ * its place when its own permissions are set: in between, it would be as open as the umask lets it be.
+ */
 async function listen(server: Server, path: string): Promise<void> {
-  await new Promise<void>((resolve, reject) => server.once("error", reject).listen(path, resolve));
-  chmodSync(path, 0o600);
+  let directory: string | undefined;
+  try {
+    directory = mkdtempSync(`${dirname(path)}/.`);
+    const bound = join(directory, "s");
+    if (byteLength(bound) > PATH_LIMIT) throw new Error("the path of its directory is too long");
+    await new Promise<void>((resolve, reject) => server.once("error", reject).listen(bound, resolve));
+    server.removeAllListeners("error");
+    chmodSync(bound, 0o600);
+    renameSync(bound, path);
+  } catch (error) {
+    throw cannotListen(path, (error as Error).message.split(", ")[0]!); // without the name that it has meanwhile
+  } finally {
+    if (directory !== undefined) rmSync(directory, { recursive: true, force: true });
+  }
 }
 
 await main(NAME, async () => {
   const values = readOptions(NAME, "Serves VMs on a unix socket with QEMU's stream framing.", options);
   const path = text(values, "socket")!;
-  const limit = process.platform === "darwin" ? 103 : 107;
-  if (new TextEncoder().encode(path).length > limit) {
-    throw new UsageError(`--socket takes a path of ${limit} bytes at the most, not "${path}"`);
+  if (byteLength(path) > PATH_LIMIT || path === "") {
+    throw new UsageError(`--socket takes a path of 1 to ${PATH_LIMIT} bytes, not "${path}"`);
   }
   const interval = integer(values, "stats-interval", 1, 86400);
   const print = printer(values["json"] === true);
@@ -281,8 +322,10 @@ await main(NAME, async () => {
   const network = await Network.create(networkOptions(values));
   const daemon = new Daemon(network, print);
   await removeStale(path);
-  const server = createServer({ pauseOnConnect: true }, (socket) => void daemon.accept(socket));
+  const server = createServer({ pauseOnConnect: true }, (socket) => daemon.accept(socket));
   await listen(server, path);
+  // For instance when descriptors run out; those that are served are served on
+  server.on("error", (error) => print("error", { why: error.message }));
   const { mode, ipv4Subnet, ipv4Gateway, mtu } = network;
   print("listening", { socket: path, mode, subnet: ipv4Subnet, gateway: ipv4Gateway, mtu });
   const timer = interval === undefined ? undefined : setInterval(() => daemon.printStats(), interval * 1000);

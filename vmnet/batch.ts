@@ -302,7 +302,9 @@ export class PacketBatch implements Iterable<Uint8Array> {
 /** Throws if a buffer of a batch was transferred: native code would find nothing there. */
 export function checkAttached({ arena, descriptors, count }: BatchState, action: string): void {
   // A copy of no packets has empty buffers
-  if (arena.length > 0 && descriptors.length > 0 || count === 0 && !isDetached(arena) && !isDetached(descriptors)) return;
+  if (arena.length > 0 && descriptors.length > 0 || count === 0 && !isDetached(arena) && !isDetached(descriptors)) {
+    return;
+  }
   throw new TypeError(`Cannot ${action}: the buffer of the batch was transferred`);
 }
 
@@ -320,6 +322,7 @@ let checking: boolean | undefined;
 /** Overwrites the packets of a batch whose turn is over. */
 export function poison(batch: PacketBatch): void {
   const { arena, descriptors, count } = stateOf(batch);
+  if (isDetached(arena)) return; // the script gave it away, and the next read says so
   for (let at = 0; at < count * DESCRIPTOR_WORDS; at += DESCRIPTOR_WORDS) {
     arena.fill(0xdb, descriptors[at]!, descriptors[at]! + descriptors[at + 1]!);
   }

@@ -33,6 +33,9 @@ export interface OperationOptions {
 /** Most calls take milliseconds; a macOS service that does not answer takes for ever. */
 const DEFAULT_TIMEOUT_MS = 30_000;
 
+/** Operations that run at a time, the others wait here: the shim takes 1024 from all threads, and 4096 handles. */
+const MAX_RUNNING = 256;
+
 /** How long the exit of the process waits for interfaces to stop. vmnet needs about 90 ms for one. */
 const SHUTDOWN_MS = 2000;
 
@@ -67,6 +70,9 @@ export class Context {
   /** News of handles that were born in the same turn, before their objects could attach themselves. */
   readonly #early = new Map<number, number>();
   readonly #ready = new Uint32Array(new ArrayBuffer(POLL_PAIRS * 8));
+  /** Operations that run, and what starts those that wait for their turn. */
+  #running = 0;
+  readonly #waiting = new Set<() => void>();
   #scratch = new Uint8Array(new ArrayBuffer(SCRATCH_SIZE));
   #holds = 0;
 
@@ -132,6 +138,52 @@ export class Context {
     const timeoutMs = fields.integer("timeoutMs", 1, 0x7fffffff) ?? DEFAULT_TIMEOUT_MS;
     signal?.throwIfAborted();
     const list = encodeList(entries);
+    let left = timeoutMs;
+    if (this.#running < MAX_RUNNING) this.#running++;
+    else left = await this.#turn(action, signal, timeoutMs);
+    try {
+      return await this.#run(target, op, action, list, signal, left);
+    } finally {
+      this.#leave();
+    }
+  }
+
+  /** Hands the place of an operation that has ended to the one that waits longest. */
+  #leave(): void {
+    for (const start of this.#waiting) {
+      this.#waiting.delete(start);
+      return start();
+    }
+    this.#running--;
+  }
+
+  /** Waits for the place of another operation, and answers how many milliseconds are left. */
+  async #turn(action: string, signal: AbortSignal | undefined, timeoutMs: number): Promise<number> {
+    const begin = performance.now();
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    const cancel = () => void (this.#waiting.delete(resolve) && reject(signal!.reason));
+    const late = () => void (this.#waiting.delete(resolve) && reject(errorOf(action, Status.timeout)));
+    const timer = setTimeout(late, timeoutMs);
+    this.#waiting.add(resolve);
+    signal?.addEventListener("abort", cancel, { once: true });
+    try {
+      await promise;
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cancel);
+    }
+    return Math.max(1, Math.ceil(timeoutMs - (performance.now() - begin)));
+  }
+
+  async #run(
+    target: number,
+    op: number,
+    action: string,
+    list: Uint8Array,
+    signal: AbortSignal | undefined,
+    timeoutMs: number,
+  ): Promise<List> {
+    signal?.throwIfAborted(); // while its turn came
     const lent = list.length === 0 ? this.#scratch : list;
     const operation = succeed(this.shim.vn_call(target, op, lent, list.length, timeoutMs), action);
     const { promise, resolve, reject } = Promise.withResolvers<List>();

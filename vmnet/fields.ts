@@ -164,33 +164,34 @@ export class Fields {
 
   /** Six octets of a MAC address. */
   mac(name: string): Uint8Array | undefined {
-    return this.#parsed(name, 'a MAC address as "02:00:00:00:00:01"', parseMac);
+    return this.parsed(name, 'a MAC address as "02:00:00:00:00:01"', parseMac);
   }
 
   /** An IPv4 address, as an unsigned number. */
   ipv4(name: string): number | undefined {
-    return this.#parsed(name, 'an IPv4 address as "192.168.50.1"', parseIpv4);
+    return this.parsed(name, 'an IPv4 address as "192.168.50.1"', parseIpv4);
   }
 
   /** An IPv4 or IPv6 address in its canonical form. */
   ip(name: string): string | undefined {
-    return this.#parsed(name, "an IPv4 or IPv6 address", canonicalIp);
+    return this.parsed(name, "an IPv4 or IPv6 address", canonicalIp);
   }
 
   /** An IPv6 prefix of 64 bits in its canonical form. */
   ipv6Prefix64(name: string): string | undefined {
     const takes = 'a unique local IPv6 prefix of 64 bits as "fd00:1:2:3::/64"';
-    const prefix = this.#parsed(name, takes, canonicalIpv6Prefix);
+    const prefix = this.parsed(name, takes, canonicalIpv6Prefix);
     if (prefix !== undefined && !(prefix.endsWith("/64") && prefix.startsWith("fd"))) this.outOfRange(name, takes);
     return prefix;
   }
 
   /** The 16 octets of a UUID. */
   uuid(name: string): Uint8Array | undefined {
-    return this.#parsed(name, 'a UUID as "2f0c0c8e-5d4e-4c3b-8f43-6d1f3c1a7b10"', parseUuid);
+    return this.parsed(name, 'a UUID as "2f0c0c8e-5d4e-4c3b-8f43-6d1f3c1a7b10"', parseUuid);
   }
 
-  #parsed<T>(name: string, takes: string, parse: (text: string) => T | undefined): T | undefined {
+  /** What `parse` makes of a text; it answers `undefined` for a text that is none of its kind. */
+  parsed<T>(name: string, takes: string, parse: (text: string) => T | undefined): T | undefined {
     const value = this.#source[name];
     if (value === undefined) return undefined;
     if (typeof value !== "string") this.wrong(name, takes);

@@ -20,6 +20,8 @@
  * @module
  */
 
+import { Fields, show } from "./fields.ts";
+
 /** Bytes before each frame: its length in big-endian order. */
 export const STREAM_HEADER_SIZE = 4;
 
@@ -87,15 +89,12 @@ export class StreamDecoder {
    * Makes a decoder for one stream.
    *
    * @param options Its limit.
+   * @throws {TypeError} If an option is not known or not a number.
    * @throws {RangeError} If `maxFrameSize` is out of range.
    */
   constructor(options: StreamDecoderOptions = {}) {
-    const { maxFrameSize = MAX_FRAME_SIZE } = options;
-    if (!Number.isInteger(maxFrameSize) || maxFrameSize < 1 || maxFrameSize > 1 << 24) {
-      const takes = "an integer from 1 to 16777216";
-      throw new RangeError(`Cannot make decoder: "maxFrameSize" must be ${takes}, got ${maxFrameSize}`);
-    }
-    this.#maxFrameSize = maxFrameSize;
+    const fields = new Fields("make decoder", options, ["maxFrameSize"]);
+    this.#maxFrameSize = fields.integer("maxFrameSize", 1, 1 << 24) ?? MAX_FRAME_SIZE;
   }
 
   /**
@@ -103,10 +102,14 @@ export class StreamDecoder {
    *
    * @param chunk The bytes.
    * @returns The frames that they complete. They are views of `chunk`, except for one that began in an earlier chunk.
+   * @throws {TypeError} If `chunk` is not a `Uint8Array`.
    * @throws {FramingError} If a length is 0 or more than `maxFrameSize`, now and at every later call.
    */
   decode(chunk: Uint8Array): Uint8Array[] {
-    if (this.#failure !== undefined) throw this.#failure;
+    if (!(chunk instanceof Uint8Array)) {
+      throw new TypeError(`Cannot decode stream: "chunk" must be a Uint8Array, got ${show(chunk)}`);
+    }
+    this.#checkFailure();
     const frames: Uint8Array[] = [];
     let at = this.#held > 0 ? this.#complete(chunk, frames) : 0;
     while (chunk.length - at >= STREAM_HEADER_SIZE) {
@@ -125,7 +128,7 @@ export class StreamDecoder {
    * @throws {FramingError} If it ends within a frame.
    */
   end(): void {
-    if (this.#failure !== undefined) throw this.#failure;
+    this.#checkFailure();
     if (this.#held > 0) throw this.#fail(`the stream ends ${this.#held} bytes into a frame`, this.#held, []);
   }
 
@@ -170,6 +173,11 @@ export class StreamDecoder {
     throw this.#fail(`the stream announces ${length} bytes, but ${takes}`, length, frames);
   }
 
+  /** A broken stream stays so. The frames before the break were handed over then, and are not told again. */
+  #checkFailure(): void {
+    if (this.#failure !== undefined) throw new FramingError(this.#failure.message, this.#failure.length);
+  }
+
   #fail(reason: string, length: number, frames: readonly Uint8Array[]): FramingError {
     return this.#failure = new FramingError(`Cannot decode stream: ${reason}`, length, frames);
   }
@@ -178,8 +186,9 @@ export class StreamDecoder {
 /**
  * Writes frames one after the other, each after its length.
  *
- * @param frames The frames: an array, a batch of packets, or anything else that can be iterated over more than once.
+ * @param frames The frames: an array, a batch of packets, or anything else that can be iterated over.
  * @returns All of them in one buffer, for one write.
+ * @throws {TypeError} If one is not a `Uint8Array`.
  * @throws {RangeError} If a frame is empty or longer than 16777216 bytes.
  *
  * @example Usage
@@ -191,8 +200,17 @@ export class StreamDecoder {
  * ```
  */
 export function encodeStream(frames: Iterable<Uint8Array>): Uint8Array {
+  if (typeof frames !== "object" || typeof frames?.[Symbol.iterator] !== "function") {
+    throw new TypeError(`Cannot encode stream: "frames" must be an iterable of Uint8Array, got ${show(frames)}`);
+  }
+  // What iterates over itself, such as a generator, can do so only once
+  const list = Array.isArray(frames) || !Object.is(frames[Symbol.iterator](), frames) ? frames : [...frames];
   let size = 0;
-  for (const { length } of frames) {
+  for (const frame of list) {
+    if (!(frame instanceof Uint8Array)) {
+      throw new TypeError(`Cannot encode stream: a frame must be a Uint8Array, got ${show(frame)}`);
+    }
+    const { length } = frame;
     if (length === 0 || length > 1 << 24) {
       throw new RangeError(`Cannot encode stream: a frame has 1 to 16777216 bytes, got ${length}`);
     }
@@ -200,7 +218,7 @@ export function encodeStream(frames: Iterable<Uint8Array>): Uint8Array {
   }
   const out = new Uint8Array(size);
   let at = 0;
-  for (const frame of frames) {
+  for (const frame of list) {
     const { length } = frame;
     out[at] = length >>> 24;
     out[at + 1] = length >>> 16;

@@ -114,11 +114,10 @@ export function encodeNetworkOptions(options: NetworkOptions): ListEntries {
 }
 
 function readSubnet(fields: Fields): Ipv4Subnet | undefined {
-  const text = fields.text("ipv4Subnet");
-  if (text === undefined) return undefined;
   const takes = 'a private subnet (RFC 1918) from /8 to /29 as "192.168.50.0/24"';
-  const subnet = parseIpv4Subnet(text);
-  if (subnet === undefined || subnet.length < 8 || subnet.length > 29) fields.outOfRange("ipv4Subnet", takes);
+  const subnet = fields.parsed("ipv4Subnet", takes, parseIpv4Subnet);
+  if (subnet === undefined) return undefined;
+  if (subnet.length < 8 || subnet.length > 29) fields.outOfRange("ipv4Subnet", takes);
   if (!isPrivateIpv4(subnet.base) || !isPrivateIpv4(subnet.last)) fields.outOfRange("ipv4Subnet", takes);
   return subnet;
 }

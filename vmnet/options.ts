@@ -239,12 +239,11 @@ function readSubnet(fields: Fields): Record<string, ListValue> {
 
 function readPrefix(fields: Fields): Record<string, ListValue | undefined> {
   const nat66PrefixLength = fields.integer("nat66PrefixLength", 64, 64);
-  const value = fields.text("nat66Prefix");
-  if (value === undefined) return { nat66PrefixLength };
-  const prefix = canonicalIpv6Prefix(value.includes("/") ? value : `${value}/64`);
-  if (!prefix?.endsWith("/64") || !prefix.startsWith("fd")) {
-    fields.outOfRange("nat66Prefix", 'a unique local IPv6 prefix of 64 bits as "fd00:1:2:3::"');
-  }
+  const takes = 'a unique local IPv6 prefix of 64 bits as "fd00:1:2:3::"';
+  const parse = (text: string) => canonicalIpv6Prefix(text.includes("/") ? text : `${text}/64`);
+  const prefix = fields.parsed("nat66Prefix", takes, parse);
+  if (prefix === undefined) return { nat66PrefixLength };
+  if (!prefix.endsWith("/64") || !prefix.startsWith("fd")) fields.outOfRange("nat66Prefix", takes);
   return { nat66PrefixLength, nat66Prefix: prefix.replace("/64", "") };
 }
 
@@ -256,10 +255,8 @@ function readHost(fields: Fields): Record<string, ListValue | undefined> {
     fields.require("hostIpAddress");
     if (ipv4MaskLength(mask) === undefined) fields.outOfRange("hostSubnetMask", "a netmask");
   }
-  const takes = 'an IPv6 address as "fd00::1"';
-  const text = fields.text("hostIpv6Address");
-  if (text !== undefined) fields.require("networkIdentifier");
-  const ipv6 = text === undefined ? undefined : parseIpv6(text) ?? fields.outOfRange("hostIpv6Address", takes);
+  const ipv6 = fields.parsed("hostIpv6Address", 'an IPv6 address as "fd00::1"', parseIpv6);
+  if (ipv6 !== undefined) fields.require("networkIdentifier");
   return {
     networkIdentifier: fields.uuid("networkIdentifier"),
     hostIpAddress: address === undefined ? undefined : formatIpv4(address),

@@ -111,7 +111,9 @@ export class PacketReader {
     checkAttached(stateOf(batch), ACTION);
     // One that copy() made is as long as what is in it, and the next packet would be cut
     if (arena.length < needed) {
-      throw new RangeError(`Cannot ${ACTION}: the batch must have room for ${needed} bytes, this copy of ${count} has ${arena.length}`);
+      throw new RangeError(
+        `Cannot ${ACTION}: the batch must have room for ${needed} bytes, this copy of ${count} has ${arena.length}`,
+      );
     }
     this.acquire();
     this.#busy = false;

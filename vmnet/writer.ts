@@ -194,7 +194,11 @@ export class PacketWriter {
     const state = stateOf(batch);
     checkAttached(state, ACTION);
     const { arena, descriptors, count } = state;
-    for (let i = 0; i < count; i++) this.#checkLength(descriptors[i * DESCRIPTOR_WORDS + 1]!, i);
+    for (let at = 0, i = 0; i < count; i++, at += DESCRIPTOR_WORDS) {
+      const length = descriptors[at + 1]!;
+      this.#checkLength(length, i);
+      if (descriptors[at]! + length > arena.length) throw wrongPlace(i);
+    }
     return { arena, descriptors, at: 0, end: count };
   }
 
@@ -270,6 +274,11 @@ function extend(run: Run, packet: Uint8Array): boolean {
   table[end * DESCRIPTOR_WORDS + 1] = packet.length;
   run.end++;
   return true;
+}
+
+/** The descriptors of a batch are open to the script. */
+function wrongPlace(index: number): RangeError {
+  return new RangeError(`Cannot ${ACTION}: the descriptor of packet ${index} leads out of the batch`);
 }
 
 function wrongSize(status: number, reason: string): VmnetError {

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 
-import { existsSync, statSync, writeFileSync } from "node:fs";
+import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
 import { createConnection, type Socket } from "node:net";
-import { join } from "node:path";
+import { dirname, join } from "node:path";
 import { test } from "node:test";
 import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import { encodeStream, StreamDecoder } from "vmnet/framing";
@@ -91,7 +91,8 @@ for (const runtime of runtimes) {
     await using daemon = new Daemon(runtime, "--subnet", "192.168.97.0/24", "--reserve", reserve, "--mtu", "1400");
     const { socket, subnet, mode, mtu } = await daemon.event("listening");
     assertEquals([socket, subnet, mode, mtu], [daemon.path, "192.168.97.0/24", "shared", 1400]);
-    assertEquals(statSync(daemon.path).mode & 0o077, 0);
+    assertEquals(statSync(daemon.path).mode & 0o777, 0o600);
+    assertEquals(readdirSync(dirname(daemon.path)), ["vm.sock"]);
     const [one, two] = [new Client(daemon.path), new Client(daemon.path)];
     const [a, b] = [one.guest("52:54:00:00:00:01"), two.guest("52:54:00:00:00:02")];
     assertEquals((await a.dhcp()).mtu, 1400);
@@ -137,6 +138,26 @@ for (const runtime of runtimes) {
     await daemon.stop();
   });
 
+  test(`vmnetd survives clients that vanish, in ${runtime}`, async () => {
+    await using daemon = new Daemon(runtime, "--mode", "host");
+    await daemon.event("listening");
+    const beginnings = [[], [0, 0], [0, 0, 0, 60, 1], [...encodeStream([numbered(1), numbered(2)])]];
+    const vanished = Array.from({ length: 100 }, (_, i) => {
+      const client = new Client(daemon.path);
+      client.socket.on("connect", () => client.socket.end(Uint8Array.from(beginnings[i % 4]!)).destroySoon());
+      return client.closed;
+    });
+    await Promise.all(vanished);
+    const [one, two] = [new Client(daemon.path), new Client(daemon.path)];
+    const numbers = two.numbersUntil(7);
+    const again = setInterval(() => one.send(numbered(7)), 20);
+    assertEquals((await numbers).at(-1), 7);
+    clearInterval(again);
+    await daemon.stop();
+    const { output } = await daemon.program.ending;
+    for (const line of output.trimEnd().split("\n")) assertEquals(typeof JSON.parse(line).event, "string");
+  });
+
   test(`vmnetd drops the frames of a client that does not read, and only those, in ${runtime}`, async () => {
     await using daemon = new Daemon(runtime, "--mode", "host");
     await daemon.event("listening");
@@ -179,7 +200,9 @@ for (const runtime of runtimes) {
       [["--socket", "/tmp/x.sock", "--mode", "nat"], 2, '"mode"'],
       [["--socket", "/tmp/x.sock", "--reserve", "x"], 2, "--reserve takes MAC=IP"],
       [["--socket", "/tmp/x.sock", "--forward", "tcp:1:2"], 2, "--forward takes PROTO:PORT:IP:PORT"],
-      [["--socket", "/nowhere/x.sock"], 1, "/nowhere/x.sock"],
+      [["--socket", ""], 2, "107 bytes"],
+      [["--socket", "/nowhere/x.sock"], 1, 'Cannot listen on "/nowhere/x.sock": ENOENT'],
+      [["--socket", "/tmp", "--mode", "host"], 1, 'Cannot listen on "/tmp": it is not a socket'],
     ];
     for (const [args, status, says] of cases) {
       const { code, errors } = await new Program(runtime, file, args, FLAGS).end();

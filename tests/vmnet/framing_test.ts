@@ -53,8 +53,9 @@ test("StreamDecoder throws when a length is 0 or too large, and stays so", () =>
       const decode = () => [decoder.decode(bytes.subarray(0, cut)), decoder.decode(bytes.subarray(cut))];
       const error = assertThrows(decode, FramingError);
       assertEquals(error.length, new DataView(bytes.buffer).getUint32(0));
-      assertStrictEquals(assertThrows(() => decoder.decode(Uint8Array.of(1))), error);
-      assertStrictEquals(assertThrows(() => decoder.end()), error);
+      for (const again of [() => decoder.decode(Uint8Array.of(1)), () => decoder.end()]) {
+        assertEquals(assertThrows(again, FramingError).message, error.message);
+      }
     }
   }
 });
@@ -63,6 +64,31 @@ test("StreamDecoder hands over the frames before a bad length", () => {
   const bytes = Uint8Array.of(0, 0, 0, 1, 7, 0, 0, 0, 0);
   const error = assertThrows(() => new StreamDecoder().decode(bytes), FramingError);
   assertEquals([...error.frames], [Uint8Array.of(7)]);
+});
+
+test("StreamDecoder hands over the frames before a bad length once", () => {
+  const decoder = new StreamDecoder();
+  const bytes = Uint8Array.of(0, 0, 0, 1, 7, 0, 0, 0, 0);
+  const counts = [1, 2].map(() => assertThrows(() => decoder.decode(bytes), FramingError).frames.length);
+  assertEquals(counts, [1, 0]);
+});
+
+test("StreamDecoder.decode() throws TypeError when the chunk is no Uint8Array", () => {
+  for (const chunk of [new ArrayBuffer(5), "text", null, [0, 0, 0, 1, 7], new DataView(new ArrayBuffer(5))]) {
+    assertThrows(() => new StreamDecoder().decode(chunk as never), TypeError, '"chunk" must be a Uint8Array');
+  }
+});
+
+test("encodeStream() takes what can be iterated over only once", () => {
+  function* frames(): Generator<Uint8Array> {
+    yield Uint8Array.of(7, 8);
+    yield Uint8Array.of(9);
+  }
+  assertEquals(encodeStream(frames()), Uint8Array.of(0, 0, 0, 2, 7, 8, 0, 0, 0, 1, 9));
+  assertEquals(encodeStream(new Set(frames())), encodeStream([...frames()]));
+  for (const wrong of ["text", 5, null]) {
+    assertThrows(() => encodeStream(wrong as never), TypeError, '"frames" must be an iterable of Uint8Array');
+  }
 });
 
 test("StreamDecoder takes a limit", () => {
