@@ -72,7 +72,7 @@ class Client {
       this.onFrame = (frame) => {
         const number = numberOf(frame);
         if (number !== undefined) numbers.push(number);
-        if (number === last) resolve(numbers);
+        if (number === last) resolve([...numbers]); // what comes later is none of the caller's business
       };
     });
   }
