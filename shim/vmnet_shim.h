@@ -71,8 +71,10 @@ enum vn_status {
  * Operations for vn_call(). Each result list has "status" (number), and when that is not 0 what is known of "message"
  * (text), "field" (text), "errno" (number), "needs" (text: package, permission or version).
  *
- * VN_OP_PROBE on a context: what works here. Result: "backend" (text: embedded or vmnet), "gatewayPath" (text),
- *   "gateway" (number 0/1: can be started), "libslirp" (text: its version, absent when it cannot be loaded), "uid".
+ * VN_OP_PROBE on a context: what works here. Result: "backend" (text: embedded or vmnet), "uid". Of embedded:
+ *   "gatewayPath" (text), "gateway" (number 0/1: can be started), "libslirp" (text: its version, absent when it cannot be
+ *   loaded). Of vmnet: "macos" (text: "26.1"), "root", "entitled", "networks" (numbers 0/1: network objects exist),
+ *   "quarantined" (number 0/1: the library), "libraryPath", "hostPath" (texts), "host" (number 0/1: vmnet-host is needed).
  * VN_OP_SHARED_INTERFACES on a context. Result: "interface" (text), one each.
  * VN_OP_NETWORK_CREATE on a context. Options: "mode" (number 1000 host, 1001 shared), "ipv4Subnet" (text a.b.c.d/n),
  *   "ipv6Prefix" (text), "mtu" (number), "dhcp", "dnsProxy", "nat44", "nat66", "routerAdvertisement" (numbers 0/1),
@@ -84,9 +86,14 @@ enum vn_status {
  * VN_OP_INTERFACE_START on a context (vmnet's own network of that mode and subnet) or on a network. Options: vmnet's
  *   keys. Result: "handle" and vmnet's parameters under their keys ("vmnet_mac_address", "vmnet_mtu", ...).
  * VN_OP_STOP on an interface, a network or a share. The handle is gone when the operation has ended, however it ended.
+ *   VN_TIMEOUT: vmnet has not answered, so something of it may still be there; it goes when vmnet answers.
  * VN_OP_FORWARD_ADD on an interface or a network: "protocol" (number 6 or 17), "externalPort", "internalPort" (numbers),
  *   "internalAddress" (text, IPv4 or IPv6). VN_OP_FORWARD_REMOVE: "protocol", "externalPort", "family" (number 4 or 6).
  *   VN_OP_FORWARD_LIST: result "forward" (list), one each.
+ * VN_OP_NETWORK_COPY_SERIALIZATION on a network (macOS 26). Result: "handle" (of the serialization, good in this process).
+ * VN_OP_NETWORK_FROM_SERIALIZATION on a serialization. Result: as VN_OP_NETWORK_CREATE.
+ * VN_OP_NETWORK_FROM_POINTER on a context: "address" (number: a vmnet_network_ref, which is retained). Result: as
+ *   VN_OP_NETWORK_CREATE.
  */
 enum vn_op {
   VN_OP_PROBE = 1,
@@ -99,6 +106,9 @@ enum vn_op {
   VN_OP_FORWARD_ADD = 8,
   VN_OP_FORWARD_REMOVE = 9,
   VN_OP_FORWARD_LIST = 10,
+  VN_OP_NETWORK_COPY_SERIALIZATION = 11,
+  VN_OP_NETWORK_FROM_SERIALIZATION = 12,
+  VN_OP_NETWORK_FROM_POINTER = 13,
 };
 
 /* What a ready entry of vn_poll() says about its handle. Packet bits come only when asked for, the others always. */

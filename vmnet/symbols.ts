@@ -117,6 +117,9 @@ export const Op = {
   forwardAdd: 8,
   forwardRemove: 9,
   forwardList: 10,
+  networkCopySerialization: 11,
+  networkFromSerialization: 12,
+  networkFromPointer: 13,
 } as const;
 
 /** What `vn_poll()` says about a handle, `enum vn_ready` of the header. */

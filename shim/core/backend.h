@@ -42,6 +42,7 @@ struct vn_backend {
    * again, and objects may be made again afterwards. */
   void (*shutdown)(void);
   uint32_t (*alive)(void);
+  int (*init)(void); /* or NULL: what it needs once per process, before anything else; VN_OK or a vn_status */
 };
 
 extern const struct vn_backend *vn_backend(void); /* the one that this build uses */

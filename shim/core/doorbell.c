@@ -28,7 +28,7 @@ void vn_doorbell_retain(struct vn_doorbell *bell) { vn_atomic_add(&bell->referen
 
 void vn_doorbell_release(struct vn_doorbell *bell) {
   if (vn_atomic_add(&bell->references, -1) != 1) return;
-  vn_socket_close(bell->write_end);
+  if (!VN_BROKEN(43)) vn_socket_close(bell->write_end);
   if (bell->read_end >= 0) vn_socket_close(bell->read_end);
   free(bell);
 }

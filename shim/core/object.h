@@ -15,7 +15,7 @@
 
 #include "os.h"
 
-enum vn_kind { VN_CONTEXT = 1, VN_OPERATION, VN_INTERFACE, VN_NETWORK, VN_SHARE };
+enum vn_kind { VN_CONTEXT = 1, VN_OPERATION, VN_INTERFACE, VN_NETWORK, VN_SHARE, VN_SERIALIZATION };
 
 struct vn_doorbell;
 struct vn_object;

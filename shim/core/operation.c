@@ -100,10 +100,13 @@ static bool legal(uint32_t op, enum vn_kind kind) {
     case VN_OP_PROBE:
     case VN_OP_SHARED_INTERFACES:
     case VN_OP_NETWORK_CREATE:
-    case VN_OP_NETWORK_JOIN: return kind == VN_CONTEXT;
-    case VN_OP_NETWORK_SHARE: return kind == VN_NETWORK;
+    case VN_OP_NETWORK_JOIN:
+    case VN_OP_NETWORK_FROM_POINTER: return kind == VN_CONTEXT;
+    case VN_OP_NETWORK_FROM_SERIALIZATION: return kind == VN_SERIALIZATION;
+    case VN_OP_NETWORK_SHARE:
+    case VN_OP_NETWORK_COPY_SERIALIZATION: return kind == VN_NETWORK;
     case VN_OP_INTERFACE_START: return kind == VN_CONTEXT || kind == VN_NETWORK;
-    case VN_OP_STOP: return kind == VN_INTERFACE || kind == VN_NETWORK || kind == VN_SHARE;
+    case VN_OP_STOP: return kind == VN_INTERFACE || kind == VN_NETWORK || kind == VN_SHARE || kind == VN_SERIALIZATION;
     case VN_OP_FORWARD_ADD:
     case VN_OP_FORWARD_REMOVE:
     case VN_OP_FORWARD_LIST: return kind == VN_INTERFACE || kind == VN_NETWORK;

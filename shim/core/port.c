@@ -92,7 +92,9 @@ int32_t vn_port_send(struct vn_port *port, const uint8_t *arena, uint32_t arena_
     uint32_t ready = check(port, arena_length, from, count - done, checked, &status);
     while (ready) {
       int32_t taken = port->source->transmit(port, arena, at, ready);
-      if (taken < 0) return done ? (int32_t)done : taken;
+      if (taken < 0 && !done) return taken;
+      if (taken < 0) status = (uint32_t)-taken;
+      if (taken < 0) break; /* below: the next call answers it */
       done += (uint32_t)taken;
       ready -= (uint32_t)taken;
       at += (size_t)taken * VN_DESCRIPTOR_WORDS;

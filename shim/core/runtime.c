@@ -37,6 +37,7 @@ int vn_runtime_init(void) {
   if (!status) status = vn_control_init();
   if (!status) status = vn_keeper_init();
   if (!status) status = vn_contexts_init();
+  if (!status && vn_backend()->init) status = vn_backend()->init();
   if (!status) vn_runtime_pin();
   atomic_store(&state, status ? UNTOUCHED : READY);
   return status;

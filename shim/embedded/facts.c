@@ -59,7 +59,7 @@ static void tell(struct vn_holder *holder, const struct vn_lease *lease) {
 }
 
 void vn_facts_lease(struct vn_network *network, const uint8_t *message, uint32_t length) {
-  struct vn_lease lease = {.change = (uint8_t)vn_list_number(message, length, "change", 0)};
+  struct vn_lease lease = {.change = (uint8_t)vn_list_number(message, length, "change", 1)};
   struct vn_entry mac;
   if (!vn_list_find(message, length, VN_BYTES, "mac", &mac) || mac.length != 6 || lease.change < 1 || lease.change > 2)
     return;

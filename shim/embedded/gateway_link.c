@@ -3,35 +3,22 @@
  * gateway_link.c - states of a gateway: none (pid 0), starting (until its ready message), ready, and ending (sockets closed,
  * pid not reaped). down() leads from the middle two to the last, reaped() from there to none and, by a timer, to a start.
  */
-#ifndef _GNU_SOURCE
-#define _GNU_SOURCE /* dladdr() */
-#endif
 #include "gateway_link.h"
 
-#include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <limits.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "channel.h"
 #include "facts.h"
 #include "gateway/protocol.h"
+#include "program.h"
 #include "request.h"
 #include "stream_port.h"
 #include "vmnet_shim.h"
-
-#ifdef __APPLE__
-#include <crt_externs.h>
-#define environ (*_NSGetEnviron())
-#else
-extern char **environ;
-#endif
 
 #define MS 1000000ull
 #define READY_NS (5000 * MS)    /* libslirp and glib load in about 20 ms */
@@ -52,44 +39,7 @@ struct vn_gateway {
 
 #define OF(timer, member) ((struct vn_gateway *)((char *)(timer)-offsetof(struct vn_gateway, member)))
 
-bool vn_gateway_path(char *out, size_t capacity) {
-  Dl_info info;
-  char path[PATH_MAX];
-  if (dladdr((void *)(uintptr_t)vn_gateway_first, &info) == 0 || info.dli_fname == NULL) return false;
-  if (realpath(info.dli_fname, path) == NULL) return false;
-  char *slash = strrchr(path, '/');
-  size_t length = (size_t)(slash - path) + 1;
-  if (length + sizeof "vmnet-gateway" > capacity) return false;
-  memcpy(out, path, length);
-  strcpy(out + length, "vmnet-gateway");
-  return true;
-}
-
-/* Starts the program with its two sockets as descriptors 3 and 4. 0 or an errno. */
-static int spawn(int frames, int control, pid_t *pid) {
-  char path[PATH_MAX];
-  if (!vn_gateway_path(path, sizeof path)) return ENOENT;
-  char *const arguments[] = {path, NULL};
-  posix_spawn_file_actions_t actions;
-  posix_spawnattr_t attributes;
-  sigset_t none, all;
-  sigemptyset(&none);
-  sigfillset(&all);
-  posix_spawn_file_actions_init(&actions);
-  posix_spawnattr_init(&attributes);
-  /* What it prints has no place in a script's output; it says what matters on the control channel. */
-  for (int fd = 0; fd < 3; fd++) posix_spawn_file_actions_addopen(&actions, fd, "/dev/null", O_RDWR, 0);
-  posix_spawn_file_actions_adddup2(&actions, frames, VN_GATEWAY_FRAMES_FD);
-  posix_spawn_file_actions_adddup2(&actions, control, VN_GATEWAY_CONTROL_FD);
-  posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETPGROUP);
-  posix_spawnattr_setsigmask(&attributes, &none);
-  posix_spawnattr_setsigdefault(&attributes, &all);
-  posix_spawnattr_setpgroup(&attributes, 0);
-  int error = posix_spawn(pid, path, &actions, &attributes, arguments, environ);
-  posix_spawnattr_destroy(&attributes);
-  posix_spawn_file_actions_destroy(&actions);
-  return error;
-}
+bool vn_gateway_path(char *out, size_t capacity) { return vn_program_path("vmnet-gateway", out, capacity); }
 
 static bool configure(struct vn_gateway *gateway) {
   struct vn_network *network = gateway->network;
@@ -172,13 +122,6 @@ static bool control_message(struct vn_channel *channel, const uint8_t *message, 
   return channel->open;
 }
 
-/* A descriptor above 4, so that dup2() to 3 and 4 cannot meet the other one. */
-static int above(int fd) {
-  int moved = fcntl(fd, F_DUPFD_CLOEXEC, 10);
-  close(fd);
-  return moved;
-}
-
 static int start(struct vn_gateway *gateway) {
   struct vn_network *network = gateway->network;
   int frames[2], control[2];
@@ -188,12 +131,10 @@ static int start(struct vn_gateway *gateway) {
     close(frames[1]);
     return EMFILE;
   }
-  frames[1] = above(frames[1]);
-  control[1] = above(control[1]);
-  int error = frames[1] < 0 || control[1] < 0 ? EMFILE : spawn(frames[1], control[1], &gateway->pid);
-  if (error != 0) gateway->pid = 0;
-  if (frames[1] >= 0) close(frames[1]);
-  if (control[1] >= 0) close(control[1]);
+  char path[PATH_MAX];
+  int theirs[] = {[VN_GATEWAY_FRAMES_FD - VN_PROGRAM_FD] = frames[1], [VN_GATEWAY_CONTROL_FD - VN_PROGRAM_FD] = control[1]};
+  if (!vn_gateway_path(path, sizeof path)) path[0] = 0; /* nothing is there, and that is said */
+  int error = vn_program_start(path, theirs, 2, &gateway->pid);
   if (error != 0) {
     close(frames[0]);
     close(control[0]);
@@ -249,9 +190,7 @@ static void reaped(struct vn_gateway *gateway) {
 
 static void reap_due(struct vn_network *network, struct vn_timer *timer) {
   struct vn_gateway *gateway = OF(timer, reap);
-  int state;
-  pid_t answer = waitpid(gateway->pid, &state, WNOHANG);
-  if (answer == gateway->pid || (answer < 0 && errno == ECHILD)) {
+  if (vn_program_reap(gateway->pid)) {
     reaped(gateway);
     return;
   }

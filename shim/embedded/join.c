@@ -149,14 +149,15 @@ static bool read_parameters(struct vn_network_options *options, const uint8_t *l
   *options = (struct vn_network_options){.mode = (uint32_t)vn_list_number(list, length, "mode", 0)};
   options->mtu = (uint32_t)vn_list_number(list, length, "mtu", 0);
   options->lease_seconds = (uint32_t)vn_list_number(list, length, "leaseSeconds", 0);
-  bool good = (options->mode == VN_MODE_HOST || options->mode == VN_MODE_SHARED) && options->mtu >= VN_MTU_LEAST &&
+  bool good = options->mode >= VN_MODE_HOST && options->mode <= VN_MODE_BRIDGED && options->mtu >= VN_MTU_LEAST &&
               options->mtu <= VN_MTU_MOST;
-  good &= vn_list_text(list, length, "ipv4Subnet", text, sizeof text) &&
-          vn_subnet_parse(text, &options->base, &options->bits);
+  if (good && !vn_list_text(list, length, "ipv4Subnet", text, sizeof text)) return true;
+  good &= vn_subnet_parse(text, &options->base, &options->bits);
   good &= vn_list_text(list, length, "ipv4Gateway", text, sizeof text) && vn_ipv4_parse(text, &options->gateway);
   good &= vn_list_text(list, length, "dhcpStart", text, sizeof text) && vn_ipv4_parse(text, &options->dhcp_start);
   good &= vn_list_text(list, length, "dhcpEnd", text, sizeof text) && vn_ipv4_parse(text, &options->dhcp_end);
-  good &= vn_list_text(list, length, "ipv6Prefix", text, sizeof text) && vn_prefix_parse(text, options->prefix);
+  options->has_prefix = vn_list_text(list, length, "ipv6Prefix", text, sizeof text);
+  if (options->has_prefix) good &= vn_prefix_parse(text, options->prefix);
   return good;
 }
 
@@ -167,7 +168,7 @@ static uint32_t adopt(struct vn_job *job, struct vn_owner *owner, int fd, const 
   struct vn_network *network = NULL;
   struct attach attach = {.command.run = run_attach, .owner = owner, .answer = answer, .length = length, .fd = fd};
   uint32_t status = read_parameters(&options, answer, length) ? VN_OK : VN_BAD_TOKEN;
-  if (status == VN_OK) status = vn_registry_adopt(&options, run_first, &network);
+  if (status == VN_OK) status = vn_registry_adopt(&options, run_first, false, &network);
   if (status == VN_OK && vn_network_call(network, &attach.command) && attach.attached) {
     *out = network;
     return VN_OK;
@@ -182,15 +183,20 @@ static uint32_t adopt(struct vn_job *job, struct vn_owner *owner, int fd, const 
 }
 
 uint32_t vn_join(struct vn_job *job, struct vn_network **out) {
-  char token[256];
+  char token[VN_TOKEN_ROOM] = "";
   struct vn_entry entry;
   struct vn_reader reader;
   vn_list_read(&reader, job->options, job->options_length);
   while (vn_list_next(&reader, &entry))
     if (!vn_entry_is(&entry, VN_TEXT, "token")) return vn_fail(job, VN_BAD_OPTION, "token", "joining takes a token alone");
+  vn_list_text(job->options, job->options_length, "token", token, sizeof token);
+  return vn_join_token(job, token, out);
+}
+
+uint32_t vn_join_token(struct vn_job *job, const char *token, struct vn_network **out) {
   struct vn_owner *owner = calloc(1, sizeof *owner);
   if (owner == NULL) return vn_fail(job, VN_NO_MEMORY, NULL, "memory ran out");
-  if (!vn_list_text(job->options, job->options_length, "token", token, sizeof token) || !parse_token(token, owner)) {
+  if (!parse_token(token, owner)) {
     free(owner);
     return vn_fail(job, VN_BAD_TOKEN, "token", "this is not a token of a share");
   }

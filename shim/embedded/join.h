@@ -12,8 +12,11 @@
 #include "core/backend.h"
 #include "network.h"
 
+enum { VN_TOKEN_ROOM = 256 };
+
 /* VN_OP_NETWORK_JOIN; blocks. */
 uint32_t vn_join(struct vn_job *job, struct vn_network **out);
+uint32_t vn_join_token(struct vn_job *job, const char *token, struct vn_network **out);
 /* An interface's own connection; blocks. Answers the descriptor, and writes the owner's parameters to the result. */
 uint32_t vn_join_interface(struct vn_network *network, struct vn_job *job, const struct vn_interface_options *options,
                            int *fd);

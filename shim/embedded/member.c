@@ -104,6 +104,8 @@ static uint32_t check_interface(struct vn_network *network, const uint8_t *messa
     return vn_refuse(why, VN_BAD_CALL, NULL, "it lacks options");
   uint32_t status = vn_interface_options_read(options, NULL, list.value, list.length, why);
   if (status != VN_OK) return status;
+  if (network->lone != NULL)
+    return network->lone->peer == NULL ? VN_OK : vn_refuse(why, VN_IN_USE, NULL, "this network is for one interface");
   if (vn_counted(&network->port_count) >= VN_SWITCH_PORTS)
     return vn_refuse(why, VN_NO_MEMORY, NULL, "the network has no more ports");
   if (options->mode != 0 && options->mode != network->options.mode)
@@ -137,7 +139,12 @@ static void become_port(struct vn_member *member, const uint8_t *message, uint32
   }
   uint32_t most = vn_nic_max_frame(&network->options, &options);
   struct vn_stream_port *port = vn_stream_port_new(network, fd, most, options.isolated, false);
-  if (port != NULL && options.allocate_mac) memcpy(port->port.mac, options.mac, 6);
+  if (port == NULL) return;
+  if (options.allocate_mac) memcpy(port->port.mac, options.mac, 6);
+  if (network->lone == NULL) return;
+  port->port.max_frame = network->lone->max_frame;
+  port->port.peer = network->lone;
+  network->lone->peer = &port->port;
 }
 
 static void become_control(struct vn_member *member) {

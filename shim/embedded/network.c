@@ -160,8 +160,8 @@ void vn_network_remove(struct vn_net_port *port, uint32_t status) {
   vn_count(&network->port_count, (uint64_t)-1);
   port->peer = NULL;
   if (peer != NULL) peer->peer = NULL;
+  if (peer != NULL) vn_network_remove(peer, status); /* first: removed() may end the network, and with it all ports */
   port->class->removed(port, status);
-  if (peer != NULL) vn_network_remove(peer, status);
 }
 
 bool vn_network_mac_taken(const struct vn_network *network, const uint8_t mac[6]) {
@@ -250,6 +250,25 @@ void vn_network_end(struct vn_network *network, uint32_t status) {
   vn_requests_fail(network);
   if (network->upstream != NULL) network->upstream->stop(network);
   vn_facts_ended(network);
+  if (network->attachment != NULL) network->attachment->ended(network->attachment);
+}
+
+struct attach {
+  struct vn_command command;
+  struct vn_attachment *attachment;
+};
+
+static void run_attach(struct vn_network *network, struct vn_command *command) {
+  network->attachment = ((struct attach *)command)->attachment;
+  if (network->ending) network->attachment->ended(network->attachment);
+  vn_command_done(network, command);
+}
+
+void vn_network_attach(struct vn_network *network, struct vn_attachment *attachment) {
+  struct attach attach = {.command.run = run_attach, .attachment = attachment};
+  if (vn_network_call(network, &attach.command)) return;
+  network->attachment = attachment; /* the thread is gone */
+  attachment->ended(attachment);
 }
 
 static bool all_gone(struct vn_network *network) {
@@ -326,6 +345,7 @@ void vn_network_release(struct vn_network *network) {
   vn_facts_free(network->facts);
   vn_network_options_free(&network->options);
   free(network->owner);
+  if (network->attachment != NULL) network->attachment->freed(network->attachment);
   vn_lock_destroy(&network->lock);
   free(network);
 }

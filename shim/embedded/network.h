@@ -70,6 +70,12 @@ struct vn_upstream {
   bool (*gone)(struct vn_network *network);
 };
 
+/* What else belongs to a network, if anything: told once that the network ends, and once that it is gone. */
+struct vn_attachment {
+  void (*ended)(struct vn_attachment *attachment); /* the network's thread, or who attached it too late */
+  void (*freed)(struct vn_attachment *attachment); /* any thread */
+};
+
 struct vn_network {
   vn_atomic_u32 references;
   vn_atomic_u32 sleeping;
@@ -111,6 +117,8 @@ struct vn_network {
   struct vn_owner *owner; /* of a joined network; freed with it */
   struct vn_listener *listeners;
   struct vn_member *members;
+  struct vn_net_port *lone; /* the port whose peer the first interface becomes; there is no second one. NULL: a switch */
+  struct vn_attachment *attachment; /* written once, before anybody else knows the network */
 };
 
 /* Starts the thread. options is taken over when VN_OK. first runs in it before anything else. */
@@ -128,6 +136,7 @@ void vn_network_stop(struct vn_network *network, uint32_t status);
 bool vn_network_wait_started(struct vn_network *network, uint64_t until_ns);
 bool vn_network_wait_ended(struct vn_network *network, uint64_t until_ns);
 void vn_network_wake(struct vn_network *network);
+void vn_network_attach(struct vn_network *network, struct vn_attachment *attachment); /* blocks */
 
 /* The thread only. */
 void vn_network_started(struct vn_network *network, const struct vn_refusal *how);
@@ -139,11 +148,14 @@ void vn_network_drop(struct vn_net_port *port, enum vn_drop cause);
 void vn_network_timer(struct vn_network *network, struct vn_timer *timer, uint64_t at_ns); /* 0: not any more */
 bool vn_network_mac_taken(const struct vn_network *network, const uint8_t mac[6]);
 
-/* registry.c: the networks of this process. */
+/* registry.c: the networks of this process. first is what a network that is made there does first; NULL: none are. */
+int vn_registry_init(void (*first)(struct vn_network *, struct vn_command *)); /* once; VN_OK or a vn_status */
 uint32_t vn_registry_join(struct vn_network_options *options, struct vn_network **out, struct vn_refusal *why);
 uint32_t vn_registry_create(struct vn_network_options *options, struct vn_network **out, struct vn_refusal *why);
+/* One that was joined, or (owned) one whose subnet somebody else gave: overlaps are not its business. */
 uint32_t vn_registry_adopt(struct vn_network_options *options,
-                           void (*first)(struct vn_network *, struct vn_command *), struct vn_network **out); /* joined */
+                           void (*first)(struct vn_network *, struct vn_command *), bool owned, struct vn_network **out);
+void vn_registry_lend(struct vn_network *network);   /* to the one interface that comes: it ends with that */
 bool vn_registry_leave(struct vn_network *network);  /* an interface ended; answers whether it was the last */
 void vn_registry_forget(struct vn_network *network); /* it is ending */
 void vn_registry_ended(void);

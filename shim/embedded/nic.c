@@ -42,7 +42,7 @@ static bool nic_input(struct vn_net_port *port) {
   struct vn_nic *nic = of(port);
   struct vn_ring *tx = &nic->ring.tx;
   struct vn_frame frame;
-  bool plain = !nic->options.virtio && !nic->options.checksum;
+  bool plain = nic->options.opaque || (!nic->options.virtio && !nic->options.checksum);
   uint32_t count = 0;
   while (count < VN_TURN_FRAMES) {
     if (port->peer != NULL && !port->peer->class->room(port->peer)) break;
@@ -66,8 +66,8 @@ static bool nic_idle(struct vn_net_port *port) {
 static void nic_output(struct vn_net_port *port, const uint8_t *frame, uint32_t length) {
   static const uint8_t header[VN_VIRTIO_HEADER] = {[10] = 1}; /* num_buffers */
   struct vn_nic *nic = of(port);
-  uint32_t extra = nic->options.virtio ? VN_VIRTIO_HEADER : 0;
-  uint8_t *room = vn_ring_reserve(&nic->ring.rx, length + extra, extra ? VN_META_VIRTIO : 0);
+  uint32_t extra = nic->options.virtio && !nic->options.opaque ? VN_VIRTIO_HEADER : 0;
+  uint8_t *room = vn_ring_reserve(&nic->ring.rx, length + extra, nic->options.virtio ? VN_META_VIRTIO : 0);
   if (room == NULL) {
     vn_network_drop(port, VN_DROP_FULL);
     vn_count(&nic->ring.port.stats.dropped_in, 1);
@@ -135,7 +135,7 @@ static void nic_destroy(struct vn_object *object) {
   free(nic);
 }
 
-static const struct vn_class nic_class = {.kind = VN_INTERFACE, .close = nic_close, .destroy = nic_destroy};
+const struct vn_class vn_nic_class = {.kind = VN_INTERFACE, .close = nic_close, .destroy = nic_destroy};
 
 void vn_nic_stop(struct vn_nic *nic, uint64_t until_ns) {
   struct vn_network *network = nic->network;
@@ -166,7 +166,8 @@ static uint32_t attach(struct vn_network *network, struct add *add) {
     return vn_refuse(add->why, VN_IN_USE, "vmnet_interface_id", "an interface with this MAC address is on the network");
   struct vn_stream_port *link = NULL;
   if (add->link_fd >= 0) {
-    link = vn_stream_port_new(network, add->link_fd, VN_FRAME_LIMIT, false, false);
+    uint32_t most = nic->port.max_frame > VN_FRAME_LIMIT ? nic->port.max_frame : VN_FRAME_LIMIT;
+    link = vn_stream_port_new(network, add->link_fd, most, false, false);
     add->link_fd = -1;
     if (link == NULL) return vn_refuse(add->why, VN_NO_MEMORY, NULL, "memory ran out");
   }
@@ -190,6 +191,7 @@ static void run_add(struct vn_network *network, struct vn_command *command) {
 }
 
 uint32_t vn_nic_max_frame(const struct vn_network_options *network, const struct vn_interface_options *options) {
+  if (options->max_frame) return options->max_frame;
   return options->tso ? VN_FRAME_LIMIT : (options->mtu ? options->mtu : network->mtu) + VN_ETHERNET_HEADER;
 }
 
@@ -200,7 +202,7 @@ uint32_t vn_nic_start(struct vn_network *network, const struct vn_interface_opti
   vn_refuse(why, VN_NO_MEMORY, NULL, "memory ran out");
   if (nic != NULL) {
     memset(nic, 0, sizeof *nic);
-    vn_port_init(&nic->ring.port, &nic_class, doorbell, &vn_ring_source);
+    vn_port_init(&nic->ring.port, &vn_nic_class, doorbell, &vn_ring_source);
     vn_network_retain(network);
     nic->network = network;
     nic->options = *options;
@@ -208,11 +210,12 @@ uint32_t vn_nic_start(struct vn_network *network, const struct vn_interface_opti
     uint32_t extra = options->virtio ? VN_VIRTIO_HEADER : 0;
     nic->port.class = &nic_port_class;
     nic->port.max_frame = vn_nic_max_frame(&network->options, options);
+    if (options->opaque) nic->port.max_frame += extra, extra = 0; /* the header is part of the frame all the way */
     nic->port.table.isolated = options->isolated;
     if (options->allocate_mac) memcpy(nic->port.mac, options->mac, 6);
     nic->ring.port.max_packet = nic->port.max_frame + extra;
-    nic->ring.port.min_packet = VN_ETHERNET_HEADER + extra;
-    nic->ring.port.max_count = 256;
+    nic->ring.port.min_packet = VN_ETHERNET_HEADER + (options->virtio ? VN_VIRTIO_HEADER : 0);
+    nic->ring.port.max_count = options->max_count ? options->max_count : 256;
     if (vn_ring_init(&nic->ring.rx, VN_NIC_RING) == VN_OK && vn_ring_init(&nic->ring.tx, VN_NIC_RING) == VN_OK &&
         !vn_network_call(network, &add.command))
       add.status = vn_refuse(why, VN_GONE, NULL, "the network has ended");

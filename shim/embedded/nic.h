@@ -25,6 +25,8 @@ struct vn_nic {
   bool removed; /* under the network's lock */
 };
 
+extern const struct vn_class vn_nic_class;
+
 /* Makes an interface and puts it on the network. On a joined network link_fd is its own connection (taken over), else
  * -1. A network of the registry is left by the interface's end; after a failure the caller leaves it. */
 uint32_t vn_nic_start(struct vn_network *network, const struct vn_interface_options *options, struct vn_doorbell *doorbell,

@@ -203,11 +203,13 @@ void vn_network_parameters(const struct vn_network_options *options, struct vn_w
   vn_write_number(out, "mode", options->mode);
   vn_write_number(out, "mtu", options->mtu);
   vn_write_number(out, "leaseSeconds", options->lease_seconds);
+  if (options->bits == 0) return; /* nobody here knows more */
   vn_subnet_text(options->base, options->bits, text);
   vn_write_text(out, "ipv4Subnet", text);
   vn_write_ipv4(out, "ipv4Gateway", options->gateway);
   vn_write_ipv4(out, "dhcpStart", options->dhcp_start);
   vn_write_ipv4(out, "dhcpEnd", options->dhcp_end);
+  if (!options->has_prefix) return;
   vn_prefix_text(options->prefix, text);
   strcat(text, "/64");
   vn_write_text(out, "ipv6Prefix", text);

@@ -40,6 +40,10 @@ struct vn_interface_options {
   uint8_t id[16];
   uint8_t mac[6];
   bool allocate_mac, isolated, tso, checksum, virtio;
+  /* Of an interface whose other end is vmnet itself: that does what virtio and checksum ask for, frames pass as they are;
+   * and its limits. */
+  bool opaque;
+  uint32_t max_frame, max_count; /* 0: by tso and mtu; 256 */
 };
 
 /* What went wrong, for vn_fail() or for a message to another process. */

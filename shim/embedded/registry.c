@@ -7,13 +7,18 @@
  */
 #include <string.h>
 
-#include "gateway_link.h"
 #include "network.h"
 #include "vmnet_shim.h"
 
-static pthread_mutex_t registry = PTHREAD_MUTEX_INITIALIZER;
+static struct vn_lock registry;
+static void (*first_command)(struct vn_network *, struct vn_command *); /* of a network that is made here */
 static struct vn_network *networks;
 static vn_atomic_u32 alive; /* threads, so also networks that are off the list but not gone */
+
+int vn_registry_init(void (*first)(struct vn_network *, struct vn_command *)) {
+  first_command = first;
+  return vn_lock_init(&registry);
+}
 
 static bool overlaps(uint32_t base, uint32_t bits) {
   for (const struct vn_network *each = networks; each != NULL; each = each->next_known) {
@@ -56,7 +61,7 @@ static uint32_t create(struct vn_network_options *options, bool anonymous, struc
     status = vn_refuse(why, VN_IN_USE, "ipv4Subnet", "the subnet overlaps a network of this process");
   if (status != VN_OK) return status;
   vn_atomic_add(&alive, 1);
-  status = vn_network_new(options, vn_gateway_first, out);
+  status = vn_network_new(options, first_command, out);
   if (status != VN_OK) {
     vn_atomic_add(&alive, -1);
     return vn_refuse(why, status, NULL, "no memory, thread or descriptor for a network");
@@ -72,7 +77,7 @@ static uint32_t create(struct vn_network_options *options, bool anonymous, struc
 }
 
 uint32_t vn_registry_join(struct vn_network_options *options, struct vn_network **out, struct vn_refusal *why) {
-  pthread_mutex_lock(&registry);
+  vn_lock(&registry);
   uint32_t status = VN_OK;
   struct vn_network *network = networks;
   while (network != NULL && !same(network, options)) network = network->next_known;
@@ -83,30 +88,32 @@ uint32_t vn_registry_join(struct vn_network_options *options, struct vn_network 
   } else {
     status = create(options, true, out, why);
   }
-  pthread_mutex_unlock(&registry);
+  vn_unlock(&registry);
   return status;
 }
 
 uint32_t vn_registry_create(struct vn_network_options *options, struct vn_network **out, struct vn_refusal *why) {
-  pthread_mutex_lock(&registry);
+  vn_lock(&registry);
   uint32_t status = create(options, false, out, why);
-  pthread_mutex_unlock(&registry);
+  vn_unlock(&registry);
   return status;
 }
 
 uint32_t vn_registry_adopt(struct vn_network_options *options,
-                           void (*first)(struct vn_network *, struct vn_command *), struct vn_network **out) {
-  pthread_mutex_lock(&registry);
+                           void (*first)(struct vn_network *, struct vn_command *), bool owned,
+                           struct vn_network **out) {
+  vn_lock(&registry);
   vn_atomic_add(&alive, 1);
   uint32_t status = vn_network_new(options, first, out);
   if (status == VN_OK) {
     (*out)->known = true;
+    (*out)->owner_process = owned;
     (*out)->next_known = networks;
     networks = *out;
   } else {
     vn_atomic_add(&alive, -1);
   }
-  pthread_mutex_unlock(&registry);
+  vn_unlock(&registry);
   return status;
 }
 
@@ -117,26 +124,33 @@ static void forget(struct vn_network *network) {
   network->known = false;
 }
 
+void vn_registry_lend(struct vn_network *network) {
+  vn_lock(&registry);
+  network->anonymous = true;
+  network->users = 1;
+  vn_unlock(&registry);
+}
+
 bool vn_registry_leave(struct vn_network *network) {
-  pthread_mutex_lock(&registry);
+  vn_lock(&registry);
   bool last = network->anonymous && --network->users == 0;
   if (last) forget(network);
-  pthread_mutex_unlock(&registry);
+  vn_unlock(&registry);
   return last;
 }
 
 void vn_registry_forget(struct vn_network *network) {
-  pthread_mutex_lock(&registry);
+  vn_lock(&registry);
   forget(network);
-  pthread_mutex_unlock(&registry);
+  vn_unlock(&registry);
 }
 
 void vn_registry_ended(void) { vn_atomic_add(&alive, -1); }
 uint32_t vn_registry_alive(void) { return vn_atomic_load(&alive); }
 
 void vn_registry_shutdown(void) {
-  pthread_mutex_lock(&registry);
+  vn_lock(&registry);
   for (struct vn_network *network = networks; network != NULL; network = network->next_known)
     vn_network_stop(network, VN_STOPPED);
-  pthread_mutex_unlock(&registry);
+  vn_unlock(&registry);
 }

@@ -166,7 +166,7 @@ static void share_destroy(struct vn_object *object) {
   free(share);
 }
 
-static const struct vn_class share_class = {.kind = VN_SHARE, .close = share_close, .destroy = share_destroy};
+const struct vn_class vn_share_class = {.kind = VN_SHARE, .close = share_close, .destroy = share_destroy};
 
 void vn_share_stop(struct vn_object *object) {
   struct vn_share *share = (struct vn_share *)object;
@@ -198,7 +198,7 @@ uint32_t vn_share_start(struct vn_network *network, struct vn_job *job) {
     return vn_fail(job, VN_UNSUPPORTED, NULL, "only the process that made a network can share it");
   struct vn_share *share = calloc(1, sizeof *share);
   if (share == NULL) return vn_fail(job, VN_NO_MEMORY, NULL, "memory ran out");
-  vn_object_init(&share->object, &share_class, job->doorbell);
+  vn_object_init(&share->object, &vn_share_class, job->doorbell);
   vn_network_retain(network);
   share->network = network;
   share->listener.watch.fd = -1;

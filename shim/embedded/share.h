@@ -24,6 +24,7 @@
 enum { VN_SECRET = 32, VN_HELLO_LIMIT = 64 << 10, VN_NEWCOMERS_MOST = 64 };
 #define VN_TOKEN_PREFIX "vmnet1:"
 
+extern const struct vn_class vn_share_class;
 uint32_t vn_share_start(struct vn_network *network, struct vn_job *job); /* VN_OP_NETWORK_SHARE; blocks */
 void vn_share_stop(struct vn_object *share);                            /* VN_OP_STOP of a share; blocks */
 uint32_t vn_share_state(struct vn_object *share);

@@ -46,7 +46,7 @@ static void stream_output(struct vn_net_port *port, const uint8_t *frame, uint32
 }
 
 static bool stream_room(struct vn_net_port *port) {
-  return of(port)->out_length + 4 + VN_FRAME_LIMIT <= VN_STREAM_OUT;
+  return of(port)->out_length + 4 + LENGTH_MOST <= VN_STREAM_OUT;
 }
 
 /* Sends what the socket takes. After an error the stream is shut down, so that reading it finds its end: a peer may close

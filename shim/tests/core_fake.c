@@ -92,7 +92,7 @@ static uint32_t get(struct vn_object *object, uint32_t what, struct vn_writer *o
 
 static void nothing(void) {}
 
-static const struct vn_backend fake = {"fake", run, get, nothing, fake_alive};
+static const struct vn_backend fake = {"fake", run, get, nothing, fake_alive, NULL};
 const struct vn_backend *vn_backend(void) { return &fake; }
 
 struct fake_interface *fake_interface_of(int32_t handle) {

@@ -5,6 +5,7 @@
 
 #include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 static int checks_failed, tests_passed, tests_failed;
 
@@ -25,6 +26,7 @@ static int checks_failed, tests_passed, tests_failed;
     passed ? tests_passed++ : tests_failed++;                                       \
     printf("  %s %s\n", passed ? "ok  " : "FAIL", #test);                           \
     fflush(stdout);                                                                 \
+    if (!passed && getenv("VN_FIRST")) exit(1); /* one is enough for a mutant */    \
   } while (0)
 
 static inline int finish(void) {
