@@ -1,7 +1,8 @@
 # Fuzzing: every tests/fuzz_<what>.c runs for a few seconds, or for a minute with LONG=1. Needs clang's libFuzzer. An
 # input that crashes stays in $(BUILD)/fuzz/<what>/, and the log beside it.
 
-FUZZERS := $(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c))
+# fuzz_call is linked to the library of macOS over the doubles, the others to the gateway.
+FUZZERS := $(filter-out $(if $(BLOCKS),,call),$(patsubst tests/fuzz_%.c,%,$(wildcard tests/fuzz_*.c)))
 FUZZ_SECONDS := $(if $(LONG),60,3)
 FUZZ_FLAGS := -O1 -g -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all
 FUZZ_SOURCES = $(filter-out gateway/main.c,$(GATEWAY)) core/list.c core/os.c
@@ -29,3 +30,8 @@ run-fuzz: $(FUZZERS:%=$(BUILD)/fuzz_%)
 $(BUILD)/fuzz_%: tests/fuzz_%.c $(FUZZ_SOURCES) $(wildcard gateway/*.h core/*.h tests/*.h)
 	@mkdir -p $(@D)
 	$(CC) $(FUZZ_FLAGS) -std=gnu11 -I. -Icore -Itests -o $@ $< $(FUZZ_SOURCES) -pthread -ldl
+
+FUZZ_CALL_SOURCES = $(CORE) $(SWITCHED) $(OVER_DOUBLES) $(DOUBLES)
+$(BUILD)/fuzz_call: tests/fuzz_call.c tests/client.h $(wildcard core/* embedded/* darwin/*.[ch] doubles/*.[ch])
+	@mkdir -p $(@D)
+	$(CC) $(FUZZ_FLAGS) -std=gnu11 -I. -Icore $(DOUBLE_FLAGS) -o $@ $< $(FUZZ_CALL_SOURCES) -pthread -ldl

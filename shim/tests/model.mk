@@ -1,11 +1,13 @@
-# The protocols of core/ under a seeded scheduler (tests/model.h), and the proof that it can fail: builds with one
-# deliberate error each (VN_BROKEN(n) in core/) must all be caught by the short run. VN_SEED=n build/model/model_test
-# replays a schedule.
+# The protocols of core/, and of darwin/ over a model of vmnet's events, under a seeded scheduler (tests/model.h), and the
+# proof that it can fail: builds with one deliberate error each (VN_BROKEN(n), n below 31) must all be caught by the short
+# run. VN_SEED=n build/model/model_test replays a schedule.
 
-MODEL_CORE := $(filter-out core/os.c core/runtime_process.c core/switch.c,$(CORE))
+MODEL_CORE := $(filter-out core/os.c core/runtime_process.c core/switch.c,$(CORE)) $(if $(BLOCKS),darwin/nic_source.c)
 MODEL_SOURCES := $(MODEL_CORE) $(wildcard tests/model_*.c)
-MUTANTS := $(shell seq $(shell grep -ho 'VN_BROKEN([0-9]*)' $(MODEL_CORE) | grep -o '[0-9]*' | sort -n | tail -1))
-MODEL_COMPILE = $(CC) $(filter-out -MMD -MP,$(CFLAGS)) -DVN_MODEL -o $@ $(MODEL_SOURCES)
+MUTANTS := $(shell grep -ho 'VN_BROKEN([0-9]*)' $(MODEL_CORE) | grep -o '[0-9]*' | sort -nu | awk '$$1 < 31')
+MODEL_FLAGS = $(filter-out -MMD -MP,$(CFLAGS)) $(if $(BLOCKS),-fblocks -Idarwin -Idarwin/sdk -DVN_MODEL_VMNET) -DVN_MODEL
+MODEL_HEADERS := $(wildcard core/*.h darwin/*.h tests/model*.h)
+MODEL_OBJECTS := $(MODEL_SOURCES:%.c=$(BUILD)/model/%.o)
 
 test-model: $(BUILD)/model/model_test $(MUTANTS:%=$(BUILD)/model/mutant%)
 	VN_LONG=$(LONG) $<
@@ -13,10 +15,14 @@ test-model: $(BUILD)/model/model_test $(MUTANTS:%=$(BUILD)/model/mutant%)
 	  if caught=$$(VN_LONG= $(BUILD)/model/mutant$$n 2>&1); then echo "mutant $$n was not caught"; exit 1; fi; \
 	  echo "mutant $$n: caught ($$caught)"; done
 
-$(BUILD)/model/model_test: $(MODEL_SOURCES) $(wildcard core/*.h tests/model*.h)
+$(BUILD)/model/%.o: %.c $(MODEL_HEADERS)
 	@mkdir -p $(@D)
-	$(MODEL_COMPILE)
+	$(CC) $(MODEL_FLAGS) -c -o $@ $<
 
-$(BUILD)/model/mutant%: $(MODEL_SOURCES) $(wildcard core/*.h tests/model*.h)
-	@mkdir -p $(@D)
-	$(MODEL_COMPILE) -DVN_MUTANT=$*
+$(BUILD)/model/model_test: $(MODEL_OBJECTS)
+	$(CC) $(MODEL_FLAGS) -o $@ $^
+
+# A mutant is the same program but for the one file that has its error.
+$(BUILD)/model/mutant%: $(MODEL_OBJECTS)
+	file=$$(grep -l 'VN_BROKEN($*)' $(MODEL_CORE)) && $(CC) $(MODEL_FLAGS) -DVN_MUTANT=$* -o $@ $$file \
+	  $$(echo $^ | sed "s,$(BUILD)/model/$${file%.c}[.]o,,")

@@ -119,7 +119,7 @@ static void drain(int i) {
   }
 }
 
-static void send(int i) {
+static void send_some(int i) {
   static uint8_t arena[4 * 64]; /* lent for the call, but the model has one script */
   uint32_t d[4 * VN_DESCRIPTOR_WORDS] = {0}, count = 1 + model_random(4);
   struct thing *thing = script.things[i].thing;
@@ -131,10 +131,27 @@ static void send(int i) {
   }
   int32_t taken = vn_send(script.things[i].handle, arena, sizeof arena, d, 0, count);
   if (stopping(i, taken)) return;
+  if (thing->vmnet && taken == -VMNET_BUFFER_EXHAUSTED) {
+    script.things[i].writable = false;
+    script.things[i].retry = vn_monotonic_ns() + 1000000;
+    return;
+  }
   MODEL_CHECK(taken >= 0 && (uint32_t)taken <= count);
   thing->sent += (uint32_t)taken;
   script.things[i].to_send -= (uint32_t)taken;
   if ((uint32_t)taken < count) script.things[i].writable = false;
+}
+
+/* Buffers of vmnet's that were full a millisecond ago are tried again, if due. The time of the next one, or 0. */
+static uint64_t retries(bool due) {
+  uint64_t next = 0;
+  for (int i = 0; i < THINGS; i++) {
+    uint64_t retry = script.things[i].retry;
+    if (!script.things[i].handle || !retry) continue;
+    if (due && retry <= vn_monotonic_ns()) script.things[i].retry = 0, script.things[i].writable = true;
+    else if (!next || retry < next) next = retry;
+  }
+  return next;
 }
 
 static void whims(void) {
@@ -161,6 +178,7 @@ static void whims(void) {
     case 8: if (script.things[t].handle && !model_random(4)) begin(VN_OP_STOP, script.things[t].handle); break;
     case 9:
       if (script.things[t].handle && script.things[t].port && !vn_interest(script.things[t].handle, 0)) {
+        script.things[t].pending = false; /* a reader that left while there was more: the next one has to hear of it */
         vn_model_step();
         vn_interest(script.things[t].handle, VN_READY_PACKETS);
       }
@@ -179,9 +197,10 @@ void *script_body(void *unused) {
   if (model_random(2)) begin(VN_OP_INTERFACE_START, script.context);
   while (!script.finishing) {
     bool busy = false, end;
+    retries(true);
     for (int i = 0; i < THINGS; i++) {
       if (script.things[i].handle && script.things[i].pending) drain(i);
-      if (script.things[i].handle && script.things[i].to_send && script.things[i].writable) send(i);
+      if (script.things[i].handle && script.things[i].to_send && script.things[i].writable) send_some(i);
       if (!script.things[i].handle) continue;
       busy |= script.things[i].pending || (script.things[i].to_send && script.things[i].writable);
     }
@@ -190,7 +209,7 @@ void *script_body(void *unused) {
     /* Sleep, unless setImmediate() would have us back. */
     while (!model_socket_take(script.bell, &end) && !busy && !script.finishing) {
       script.idle = true;
-      model_wait(model_socket_event(script.bell), 0);
+      busy = !model_wait(model_socket_event(script.bell), retries(false));
       script.idle = false;
     }
     MODEL_CHECK(!end);

@@ -29,6 +29,7 @@ extern struct script {
     struct thing *thing;
     bool port, pending, writable, heard, off;
     uint32_t to_send;
+    uint64_t retry; /* when a full buffer of vmnet's is tried again, which announces nothing; 0: not */
   } things[THINGS];
   uint32_t begun;
 } script;

@@ -12,7 +12,22 @@
 
 #include "backend.h"
 #include "model.h"
+#include "model_vmnet.h"
 #include "vmnet_shim.h"
+
+#ifndef VN_MODEL_VMNET
+enum { WITH_VMNET = 0 };
+void vmnet_init(struct thing *thing, const struct vn_class *class, struct vn_doorbell *doorbell) {
+  (void)thing, (void)class, (void)doorbell;
+}
+void *vmnet_producer(void *thing) { return thing; }
+void *vmnet_events(void *thing) { return thing; }
+void vmnet_stop(struct thing *thing) { (void)thing; }
+void vmnet_free(struct thing *thing) { (void)thing; }
+void vmnet_settle(struct thing *thing) { (void)thing; }
+#else
+enum { WITH_VMNET = 1 };
+#endif
 
 struct thing_counts counts;
 struct thing_totals totals;
@@ -23,6 +38,7 @@ static void thing_close(struct vn_object *object) {
   thing->closed = thing->ended = true;
   counts.closed++;
   model_wake(&thing->poked);
+  if (thing->vmnet) vmnet_stop(thing);
   vn_release(object);
 }
 
@@ -33,8 +49,12 @@ static void thing_destroy(struct vn_object *object) {
   totals.out += thing->arrived;
   totals.undone += !thing->had_handle;
   totals.early += thing->delivered < thing->published || thing->arrived < thing->sent;
-  vn_ring_destroy(&thing->ends.rx);
-  vn_ring_destroy(&thing->ends.tx);
+  if (thing->vmnet) {
+    vmnet_free(thing);
+  } else {
+    vn_ring_destroy(&thing->ends.rx);
+    vn_ring_destroy(&thing->ends.tx);
+  }
   free(thing);
   counts.alive--;
 }
@@ -110,13 +130,18 @@ static void *teller(void *argument) {
 
 static struct vn_object *make(struct vn_job *job, const struct vn_class *class) {
   struct thing *thing = calloc(1, sizeof *thing);
-  vn_port_init(&thing->ends.port, class, job->doorbell, &vn_ring_source);
-  vn_ring_init(&thing->ends.rx, 256);
-  vn_ring_init(&thing->ends.tx, 256);
-  thing->ends.wake = poke;
+  thing->vmnet = WITH_VMNET && class == &port_class && model_random(2);
+  if (thing->vmnet) {
+    vmnet_init(thing, class, job->doorbell);
+  } else {
+    vn_port_init(&thing->ends.port, class, job->doorbell, &vn_ring_source);
+    vn_ring_init(&thing->ends.rx, 256);
+    vn_ring_init(&thing->ends.tx, 256);
+    thing->ends.wake = poke;
+  }
   counts.alive++;
   counts.made++;
-  void *(*sides[])(void *) = {teller, producer, switch_side};
+  void *(*sides[])(void *) = {teller, thing->vmnet ? vmnet_producer : producer, thing->vmnet ? vmnet_events : switch_side};
   for (int i = 0; i < (class == &port_class ? 3 : 1); i++) {
     vn_retain(&thing->ends.port.object);
     vn_thread_start(sides[i], thing);
@@ -133,8 +158,10 @@ static uint32_t run(struct vn_job *job) {
   if (job->op == VN_OP_INTERFACE_START) job->made = make(job, &port_class);
   if (job->op == VN_OP_NETWORK_CREATE) job->made = make(job, &network_class);
   if (job->op == VN_OP_STOP) {
-    ((struct thing *)job->target)->ended = true;
-    model_wake(&((struct thing *)job->target)->poked);
+    struct thing *thing = (struct thing *)job->target;
+    thing->ended = true;
+    model_wake(&thing->poked);
+    if (thing->vmnet) vmnet_stop(thing);
   }
   return VN_OK;
 }
@@ -144,5 +171,5 @@ static uint32_t get(struct vn_object *object, uint32_t what, struct vn_writer *o
 }
 static void nothing(void) {}
 static uint32_t count_alive(void) { return counts.alive; }
-static const struct vn_backend backend = {"model", run, get, nothing, count_alive};
+static const struct vn_backend backend = {"model", run, get, nothing, count_alive, NULL};
 const struct vn_backend *vn_backend(void) { return &backend; }

@@ -1,15 +1,25 @@
 // SPDX-License-Identifier: MIT
 /*
- * model_things.h - what the model's backend makes: ports with actors on their native side, networks that signal once.
+ * model_things.h - what the model's backend makes: ports with actors on their native side, which are rings and a switch or
+ * vmnet (model_vmnet.h), and networks that signal once.
  */
 #ifndef VN_MODEL_THINGS_H
 #define VN_MODEL_THINGS_H
 
 #include "port.h"
+#ifdef VN_MODEL_VMNET
+#include "nic.h"
+#endif
 
 /* What the backend makes: a port with its native side, or (as a network) only something that signals once. */
 struct thing {
-  struct vn_ring_port ends;
+  union { /* both begin with their port */
+    struct vn_ring_port ends;
+#ifdef VN_MODEL_VMNET
+    struct vn_mac_nic nic;
+#endif
+  };
+  bool vmnet; /* nic it is */
   bool ended, closed, told; /* told: it signalled VN_READY_EVENT */
   bool poked, had_handle;
   uint32_t published, delivered; /* rx: by the producer, seen by the script */
