@@ -44,7 +44,8 @@ export type {
   SubnetInterfaceOptions,
 } from "./vmnet/options.ts";
 export type { ReadOptions } from "./vmnet/packet_loop.ts";
-export { type Capability, type Probe, probe, sharedInterfaces } from "./vmnet/probe.ts";
+export { type Capability, type MacOsFacts, type Probe, probe, sharedInterfaces } from "./vmnet/probe.ts";
+export type { NetworkSerialization } from "./vmnet/serialization.ts";
 export type { Share } from "./vmnet/share.ts";
 export { Status, type StatusName } from "./vmnet/status.ts";
 export type { Packets } from "./vmnet/writer.ts";

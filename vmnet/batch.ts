@@ -57,6 +57,8 @@ export let batchOf: (state: BatchState) => PacketBatch;
  * {@linkcode PacketBatch.at} are more convenient and nearly as fast, because a view is made anew only when a packet
  * lies elsewhere than the one before it in the same slot.
  *
+ * What vmnet puts into it on macOS is not verified on hardware.
+ *
  * @example Usage
  * ```ts
  * import { PacketBatch } from "vmnet";

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { platform } from "../ffi/runtime.ts";
 import type { List } from "./list.ts";
 import { optionName } from "./names.ts";
 import { Status, type StatusName, statusName } from "./status.ts";
@@ -43,7 +44,7 @@ export interface VmnetErrorOptions {
 export class VmnetError extends Error {
   /** Name of the status, to be compared. */
   readonly code: StatusName;
-  /** What the network answered, one of {@linkcode Status} unless macOS answers a newer one. */
+  /** What the network answered, one of {@linkcode Status} unless macOS answers a newer one; not verified on hardware. */
   readonly status: number;
   /** What was attempted, as in "start interface". */
   readonly operation: string;
@@ -62,7 +63,8 @@ export class VmnetError extends Error {
 }
 
 /**
- * This backend or this version of macOS cannot do it. The message and {@linkcode UnsupportedError.needs} say what could.
+ * This backend or this version of macOS cannot do it. The message and {@linkcode UnsupportedError.needs} say what
+ * could. What a version of macOS can do is not verified on hardware.
  *
  * @example Usage
  * ```ts
@@ -120,17 +122,20 @@ const meanings: Partial<Record<StatusName, string>> = {
   notAuthorized: "not authorized",
 };
 
-/** Causes seen on Macs behind answers that say little. */
+/** What helps against answers that say little. Those of vmnet are remedies for a Mac, and not verified on hardware. */
 const remedies: Partial<Record<StatusName, string>> = {
-  busy: "Restart the program; if that does not help, restart the Mac",
-  failure: "Run as root, or choose another subnet",
-  memFailure: "Run as root, or sign the program with com.apple.security.virtualization",
+  busy: platform.os === "darwin"
+    ? "Restart the program; if that does not help, restart the Mac"
+    : "Restart the program",
+  failure: "Choose another subnet; if that does not help, restart the Mac",
+  memFailure: "Run outside of a sandbox; if that does not help, restart the Mac",
   sharingServiceBusy: "Turn Internet Sharing off in System Settings",
-  notAuthorized: "Run as root",
+  notAuthorized: "Run with sudo",
 };
 
 function remedyOf(code: StatusName, needs: string | undefined): string | undefined {
   if (needs === undefined) return remedies[code];
+  if (needs === "root") return "Run with sudo";
   return code === "missing" ? `Install ${needs}` : `Needs ${needs}`;
 }
 

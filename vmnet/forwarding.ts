@@ -11,7 +11,7 @@ import { Fields } from "./fields.ts";
 import type { List, ListEntries } from "./list.ts";
 import { Op } from "./symbols.ts";
 
-/** A port of the host that leads to a port of a guest. */
+/** A port of the host that leads to a port of a guest. On macOS not verified on hardware. */
 export interface PortForwardingRule {
   /** `"tcp"` or `"udp"`. */
   protocol: "tcp" | "udp";

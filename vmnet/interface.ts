@@ -132,7 +132,7 @@ export class Interface implements AsyncIterable<Uint8Array>, AsyncDisposable {
    * @returns The interface, ready to read and write.
    * @throws {TypeError} If an option is not known, has the wrong kind, or does not go with the others.
    * @throws {RangeError} If an option is out of range.
-   * @throws {UnsupportedError} If this system cannot do it; mode bridged needs macOS 10.15.
+   * @throws {UnsupportedError} If this system cannot do it; mode bridged needs macOS, and is not verified on hardware.
    * @throws {VmnetError} If the network says no.
    *
    * @example Usage
@@ -210,7 +210,8 @@ export class Interface implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /**
-   * Waits until packets are there.
+   * Waits until packets are there. On macOS it goes by vmnet's estimate, which may be of packets that have been read
+   * meanwhile; {@linkcode Interface.read} then answers 0.
    *
    * @param options A signal that ends the waiting; the promise then rejects with its reason.
    * @returns vmnet's estimate of how many there are, at least 1.
@@ -281,7 +282,8 @@ export class Interface implements AsyncIterable<Uint8Array>, AsyncDisposable {
   }
 
   /**
-   * Makes a port of the host lead to a guest. On macOS only for an interface without a {@linkcode Network} object.
+   * Makes a port of the host lead to a guest. On macOS only for an interface without a {@linkcode Network} object;
+   * not verified on hardware.
    *
    * @param rule The rule.
    * @param limits Signal and timeout.
@@ -322,6 +324,8 @@ export class Interface implements AsyncIterable<Uint8Array>, AsyncDisposable {
    * first one's promise.
    *
    * @returns Resolves when nothing of it is left.
+   * @throws {VmnetError} On macOS, with code `timeout`, if vmnet has not answered after 30 seconds: nothing works any
+   * more, and what is left goes when vmnet answers.
    */
   stop(): Promise<void> {
     return this.#stopped ??= this.#stop();

@@ -7,7 +7,7 @@
  */
 
 /** A value of a list. Truth is written as 0 or 1. */
-export type ListValue = number | boolean | string | Uint8Array | ListEntries;
+export type ListValue = number | bigint | boolean | string | Uint8Array | ListEntries;
 
 /** Keys and values in order; a key may occur several times. */
 export type ListEntries = readonly (readonly [key: string, value: ListValue])[];
@@ -19,7 +19,7 @@ const utf8 = new TextEncoder();
 const text = new TextDecoder("utf-8", { fatal: false });
 
 function encodeValue(value: ListValue): [type: number, bytes: Uint8Array] {
-  if (typeof value === "number" || typeof value === "boolean") {
+  if (typeof value === "number" || typeof value === "bigint" || typeof value === "boolean") {
     const bytes = new Uint8Array(8);
     new DataView(bytes.buffer).setBigUint64(0, BigInt(value), true);
     return [Type.number, bytes];
@@ -32,7 +32,8 @@ function encodeValue(value: ListValue): [type: number, bytes: Uint8Array] {
 /**
  * Encodes a list.
  *
- * @param entries Keys of 1 to 255 bytes, values as {@linkcode ListValue}; numbers are integers from 0 to 2^53 - 1.
+ * @param entries Keys of 1 to 255 bytes, values as {@linkcode ListValue}; numbers are integers from 0 to 2^53 - 1,
+ * bigints to 2^64 - 1.
  * @returns The encoded list.
  */
 export function encodeList(entries: ListEntries): Uint8Array {

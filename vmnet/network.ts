@@ -15,12 +15,22 @@ import type { List, ListEntries } from "./list.ts";
 import { encodeNetworkOptions, type NetworkOptions } from "./network_options.ts";
 import { modes } from "./options.ts";
 import type { ReadOptions } from "./packet_loop.ts";
+import { NetworkSerialization, serializationHandleOf } from "./serialization.ts";
 import { Share } from "./share.ts";
 import { Status } from "./status.ts";
 import { Get, Op, Ready } from "./symbols.ts";
 
 /** The handle of a network, for the library's own files; throws if the network does not work any more. */
 export let handleOf: (network: Network, action: string) => number;
+
+/** Makes a network by any operation that answers one, for the library's own files. */
+export let makeNetwork: (
+  target: number,
+  op: number,
+  action: string,
+  entries: ListEntries,
+  limits?: OperationOptions,
+) => Promise<Network>;
 
 /**
  * A virtual network. Interfaces on it see one another, its gateway, and in mode shared the outside.
@@ -68,6 +78,10 @@ export class Network implements AsyncDisposable {
   #stopped: Promise<void> | undefined;
 
   static {
+    makeNetwork = async (target, op, action, entries, limits) => {
+      const context = Context.current();
+      return new Network(context, await context.operation(target, op, action, entries, limits));
+    };
     handleOf = (network, action) => {
       if (!(#handle in network)) {
         throw new TypeError(`Cannot ${action}: "network" must be a Network, got ${show(network)}`);
@@ -118,7 +132,7 @@ export class Network implements AsyncDisposable {
    */
   static async create(options: NetworkOptions = {}, limits?: OperationOptions): Promise<Network> {
     const entries = encodeNetworkOptions(options);
-    return await Network.#make(Op.networkCreate, "create network", entries, limits);
+    return await makeNetwork(Context.current().handle, Op.networkCreate, "create network", entries, limits);
   }
 
   /**
@@ -137,12 +151,39 @@ export class Network implements AsyncDisposable {
       throw new TypeError(`Cannot ${action}: "token" must be a string, got ${show(token)}`);
     }
     if (token === "" || token.length > 4096 || token.includes("\0")) throw errorOf(action, Status.badToken);
-    return await Network.#make(Op.networkJoin, action, [["token", token]], limits);
+    return await makeNetwork(Context.current().handle, Op.networkJoin, action, [["token", token]], limits);
   }
 
-  static async #make(op: number, action: string, entries: ListEntries, limits?: OperationOptions): Promise<Network> {
-    const context = Context.current();
-    return new Network(context, await context.operation(context.handle, op, action, entries, limits));
+  /**
+   * Makes a second object of a network. The network goes on as long as one of them does. Needs macOS 26; not verified
+   * on hardware.
+   *
+   * @param serialization What {@linkcode Network.copySerialization} made. It can be used again.
+   * @param limits Signal and timeout.
+   * @returns The network.
+   * @throws {TypeError} If it is something else, or was closed.
+   * @throws {VmnetError} If the system says no.
+   */
+  static async fromSerialization(serialization: NetworkSerialization, limits?: OperationOptions): Promise<Network> {
+    const action = "create network from serialization";
+    const target = serializationHandleOf(serialization, action);
+    return await makeNetwork(target, Op.networkFromSerialization, action, [], limits);
+  }
+
+  /**
+   * vmnet's own copy of what makes up this network, for {@linkcode Network.fromSerialization}. Needs macOS 26; not
+   * verified on hardware. Other processes are invited by {@linkcode Network.share}.
+   *
+   * @param limits Signal and timeout.
+   * @returns The copy, to be closed when it is not needed any more.
+   * @throws {UnsupportedError} If this system has no network objects of vmnet.
+   * @throws {VmnetError} If the system says no.
+   */
+  async copySerialization(limits?: OperationOptions): Promise<NetworkSerialization> {
+    const action = "copy serialization of network";
+    this.#check(action);
+    const result = await this.#context.operation(this.#handle, Op.networkCopySerialization, action, [], limits);
+    return new NetworkSerialization(this.#context, result.number("handle") ?? 0);
   }
 
   /**
@@ -217,7 +258,8 @@ export class Network implements AsyncDisposable {
   }
 
   /**
-   * Makes a port of the host lead to a guest. On macOS rules can be given only when the network is created.
+   * Makes a port of the host lead to a guest. On macOS rules can be given only when the network is created;
+   * not verified on hardware.
    *
    * @param rule The rule.
    * @param limits Signal and timeout.
@@ -258,6 +300,8 @@ export class Network implements AsyncDisposable {
    * network that was joined is left, and goes on.
    *
    * @returns Resolves when nothing of it is left.
+   * @throws {VmnetError} On macOS, with code `timeout`, if vmnet has not answered after 30 seconds: nothing works any
+   * more, and what is left goes when vmnet answers.
    */
   stop(): Promise<void> {
     return this.#stopped ??= this.#stop();

@@ -12,7 +12,7 @@ import { encodeRule, type PortForwardingRule } from "./forwarding.ts";
 import type { ListEntries, ListValue } from "./list.ts";
 import { modes } from "./options.ts";
 
-/** An address that DHCP keeps for one guest. */
+/** An address that DHCP keeps for one guest. On macOS not verified on hardware. */
 export interface DhcpReservation {
   /** The guest's MAC address, for instance `"52:54:00:00:00:01"`. */
   mac: string;
@@ -20,7 +20,7 @@ export interface DhcpReservation {
   address: string;
 }
 
-/** What {@linkcode Network.create} takes. */
+/** What {@linkcode Network.create} takes. On macOS needs macOS 26; not verified on hardware. */
 export interface NetworkOptions {
   /** Whether guests reach the outside (`"shared"`, the default) or only the host and one another (`"host"`). */
   mode?: "host" | "shared";
@@ -32,11 +32,11 @@ export interface NetworkOptions {
   mtu?: number;
   /** Whether addresses are handed out by DHCP; true by default. */
   dhcp?: boolean;
-  /** First address that DHCP hands out; by default the one after the gateway's. */
+  /** First address that DHCP hands out; by default the one after the gateway's. Not on macOS, where vmnet decides. */
   dhcpStart?: string;
-  /** Last address that DHCP hands out; by default the last of the subnet. */
+  /** Last address that DHCP hands out; by default the last of the subnet. Not on macOS, where vmnet decides. */
   dhcpEnd?: string;
-  /** How long a lease is valid, from 10 to 31536000 seconds; 86400 by default. */
+  /** How long a lease is valid, from 10 to 31536000 seconds; 86400 by default. Not on macOS. */
   leaseSeconds?: number;
   /** Addresses that DHCP keeps for certain guests. */
   dhcpReservations?: readonly DhcpReservation[];
@@ -50,7 +50,7 @@ export interface NetworkOptions {
   routerAdvertisement?: boolean;
   /** Ports of the host that lead to guests. */
   portForwardingRules?: readonly PortForwardingRule[];
-  /** Physical interface that leads outside; by default the one of the default route. Needs macOS 26. */
+  /** Physical interface to the outside; by default the default route's. Needs macOS 26; not verified on hardware. */
   externalInterface?: string;
 }
 

@@ -20,7 +20,10 @@ import type { List, ListValue } from "./list.ts";
 import { optionName, vmnetKey } from "./names.ts";
 import type { Network } from "./network.ts";
 
-/** Options that every interface takes. */
+/**
+ * Options that every interface takes. Where a version of macOS is named, vmnet knows the option from there on; not
+ * verified on hardware.
+ */
 export interface CommonInterfaceOptions {
   /** Whether vmnet suggests a MAC address for the guest; true by default, macOS 10.15. */
   allocateMacAddress?: boolean;
@@ -34,13 +37,13 @@ export interface CommonInterfaceOptions {
   enableVirtioHeader?: boolean;
 }
 
-/** Options of an interface that belongs to no {@linkcode Network} object. */
+/** Options of an interface that belongs to no {@linkcode Network} object. On macOS not verified on hardware. */
 export interface OwnInterfaceOptions extends CommonInterfaceOptions {
   /** UUID that gives the interface the same MAC address at its next start. */
   interfaceId?: string;
 }
 
-/** Options of modes host and shared. */
+/** Options of modes host and shared. On macOS not verified on hardware. */
 export interface SubnetInterfaceOptions extends OwnInterfaceOptions {
   /** Largest IP packet in bytes, from 68 to 65535; 1500 by default. */
   mtu?: number;
@@ -52,7 +55,10 @@ export interface SubnetInterfaceOptions extends OwnInterfaceOptions {
   subnetMask?: string;
 }
 
-/** An interface that reaches the host and its other guests, and nothing beyond. */
+/**
+ * An interface that reaches the host and its other guests, and nothing beyond. Where a version of macOS is named, vmnet
+ * knows the option from there on; not verified on hardware.
+ */
 export interface HostInterfaceOptions extends SubnetInterfaceOptions {
   /** Chooses the mode. */
   mode: "host";
@@ -66,7 +72,7 @@ export interface HostInterfaceOptions extends SubnetInterfaceOptions {
   hostIpv6Address?: string;
 }
 
-/** An interface that reaches the outside through the host's address. */
+/** An interface that reaches the outside through the host's address. What needs a Mac is not verified on hardware. */
 export interface SharedInterfaceOptions extends SubnetInterfaceOptions {
   /** Chooses the mode. */
   mode: "shared";
@@ -84,7 +90,7 @@ export interface BridgedInterfaceOptions extends OwnInterfaceOptions {
   externalInterface: string;
 }
 
-/** An interface on a {@linkcode Network} object, which decides all the rest. */
+/** An interface on a {@linkcode Network} object, which decides all the rest. On macOS not verified on hardware. */
 export interface NetworkInterfaceOptions extends CommonInterfaceOptions {
   /** The network. */
   network: Network;
@@ -92,7 +98,7 @@ export interface NetworkInterfaceOptions extends CommonInterfaceOptions {
 
 /**
  * What {@linkcode Interface.start} takes: vmnet's own keys in camelCase, with `mode` for `vmnet_operation_mode` and
- * `externalInterface` for `vmnet_shared_interface_name`.
+ * `externalInterface` for `vmnet_shared_interface_name`. On macOS not verified on hardware.
  */
 export type InterfaceOptions =
   | HostInterfaceOptions
@@ -100,7 +106,10 @@ export type InterfaceOptions =
   | BridgedInterfaceOptions
   | NetworkInterfaceOptions;
 
-/** What vmnet says about a started interface: its own keys in camelCase, also such as this library does not know. */
+/**
+ * What vmnet says about a started interface: its own keys in camelCase, also such as this library does not know. On macOS
+ * not verified on hardware.
+ */
 export interface InterfaceParameters {
   /** MAC address for the guest. */
   readonly macAddress?: string;

@@ -9,16 +9,37 @@
 import { platform, runtimeName } from "../ffi/runtime.ts";
 import { Context, type OperationOptions } from "./context.ts";
 import { VmnetError } from "./errors.ts";
+import type { List } from "./list.ts";
 import { Op } from "./symbols.ts";
 
 /** Whether something works, and if not, why and what mends it. */
 export interface Capability {
   /** Whether it works. */
   readonly works: boolean;
-  /** Why it does not work. */
+  /** Why it does not work, or what may yet get in its way. */
   readonly reason?: string;
   /** The command or the step that mends it, if there is one. */
   readonly remedy?: string;
+}
+
+/** What {@linkcode probe} knows of a Mac. Not verified on hardware. */
+export interface MacOsFacts {
+  /** Version of macOS, for instance `"26.1"`. */
+  readonly version: string;
+  /** Whether this process runs as root, which vmnet asks for before macOS 26. */
+  readonly root: boolean;
+  /** Whether the running program is signed with `com.apple.security.virtualization`, which is enough since macOS 26. */
+  readonly entitled: boolean;
+  /** Whether the native library is in quarantine: loading it may then hang behind a dialog of Gatekeeper. */
+  readonly quarantined: boolean;
+  /** Whether vmnet has network objects, which {@linkcode Network} needs; since macOS 26. */
+  readonly networks: boolean;
+  /** Whether the program vmnet-host opens the interfaces, as this process may not; since macOS 26. */
+  readonly host: boolean;
+  /** Path of the native library. */
+  readonly libraryPath: string;
+  /** Path of vmnet-host; empty if it is not there. */
+  readonly hostPath: string;
 }
 
 /** What {@linkcode probe} found out. */
@@ -31,6 +52,8 @@ export interface Probe {
   readonly backend: "embedded" | "vmnet" | undefined;
   /** Version of libslirp, which the embedded shared mode uses. */
   readonly libslirpVersion: string | undefined;
+  /** What vmnet depends on, `undefined` with another backend. Not verified on hardware. */
+  readonly macos: MacOsFacts | undefined;
   /** Whether the native library could be opened; nothing works without it. */
   readonly shim: Capability;
   /** Mode host. */
@@ -41,6 +64,8 @@ export interface Probe {
   readonly bridged: Capability;
   /** Addresses by DHCP. */
   readonly dhcp: Capability;
+  /** {@linkcode Network} objects, which on a Mac need macOS 26. */
+  readonly networks: Capability;
 }
 
 const works: Capability = { works: true };
@@ -71,48 +96,102 @@ export async function probe(limits?: OperationOptions): Promise<Probe> {
     context = Context.current();
   } catch (error) {
     if (!(error instanceof VmnetError)) throw error;
-    const shim: Capability = { works: false, reason: error.message, remedy: BUILD };
-    const rest: Capability = { works: false, reason: "the shim cannot be opened", remedy: BUILD };
+    const remedy = error.remedy?.includes("--allow-ffi") ? error.remedy : BUILD;
+    const shim: Capability = { works: false, reason: error.message, remedy };
+    const rest: Capability = { works: false, reason: "the shim cannot be opened", remedy };
     return {
       ...here,
       backend: undefined,
       libslirpVersion: undefined,
+      macos: undefined,
       shim,
       host: rest,
       shared: rest,
       bridged: rest,
       dhcp: rest,
+      networks: rest,
     };
   }
   const found = await context.operation(context.handle, Op.probe, "probe", [], limits);
-  const base = { ...here, libslirpVersion: found.text("libslirp"), shim: works };
-  return found.text("backend") === "vmnet"
-    ? { ...base, backend: "vmnet", ...vmnetCapabilities(found.number("uid") === 0) }
-    : { ...base, backend: "embedded", ...embeddedCapabilities(found.number("gateway") === 1, base.libslirpVersion) };
+  const base = { ...here, libslirpVersion: found.text("libslirp") };
+  if (found.text("backend") !== "vmnet") {
+    const capabilities = embeddedCapabilities(found.number("gateway") === 1, base.libslirpVersion);
+    return { ...base, backend: "embedded", macos: undefined, ...capabilities };
+  }
+  const macos = macOsFacts(found);
+  return { ...base, backend: "vmnet", macos, ...vmnetCapabilities(macos) };
 }
 
-type Capabilities = Pick<Probe, "host" | "shared" | "bridged" | "dhcp">;
+function macOsFacts(found: List): MacOsFacts {
+  return Object.freeze({
+    // To programs that were linked for an older system macOS 26 may call itself 16, a version that there never was
+    version: (found.text("macos") ?? "").replace(/^16(?=\.|$)/, "26"),
+    root: found.number("root") === 1,
+    entitled: found.number("entitled") === 1,
+    quarantined: found.number("quarantined") === 1,
+    networks: found.number("networks") === 1,
+    host: found.number("host") === 1,
+    libraryPath: found.text("libraryPath") ?? "",
+    hostPath: found.text("hostPath") ?? "",
+  });
+}
+
+type Capabilities = Pick<Probe, "shim" | "host" | "shared" | "bridged" | "dhcp" | "networks">;
 
 function embeddedCapabilities(gateway: boolean, libslirp: string | undefined): Capabilities {
   const noGateway: Capability = { works: false, reason: "the program vmnet-gateway cannot be started", remedy: BUILD };
   const noSlirp: Capability = { works: false, reason: "libslirp is not installed", remedy: INSTALL_SLIRP };
   return {
+    shim: works,
     host: gateway ? works : noGateway,
     dhcp: gateway ? works : noGateway,
+    networks: gateway ? works : noGateway,
     shared: !gateway ? noGateway : libslirp === undefined ? noSlirp : works,
     bridged: { works: false, reason: "the embedded backend has no bridged mode", remedy: "Use mode shared, or a Mac" },
   };
 }
 
 /** Not verified on hardware. */
-function vmnetCapabilities(isRoot: boolean): Capabilities {
-  const denied: Capability = {
+function vmnetCapabilities(macos: MacOsFacts): Capabilities {
+  const access = vmnetAccess(macos);
+  const noNetworks: Capability = {
     works: false,
-    reason: "vmnet needs root, as this runtime is not signed with com.apple.security.virtualization",
-    remedy: "Run with sudo",
+    reason: `network objects need macOS 26, this is ${macos.version}`,
+    remedy: "Start interfaces by mode and subnet: those with the same meet on one network",
   };
-  const all = isRoot ? works : denied;
-  return { host: all, shared: all, bridged: all, dhcp: all };
+  return {
+    shim: macos.quarantined ? quarantine(macos.libraryPath) : works,
+    host: access,
+    shared: access,
+    bridged: access,
+    dhcp: access,
+    networks: !access.works || macos.networks ? access : noNetworks,
+  };
+}
+
+/** Whether vmnet lets this process in. */
+function vmnetAccess({ version, root, entitled, networks, host, hostPath }: MacOsFacts): Capability {
+  const isNew = networks || Number.parseInt(version) >= 26;
+  if (root || (isNew && entitled) || (host && hostPath !== "")) return works;
+  if (!isNew) {
+    return { works: false, reason: `on macOS ${version} vmnet needs root`, remedy: "Run with sudo" };
+  }
+  const unsigned = "vmnet needs root, or com.apple.security.virtualization in the signature of the running program";
+  return {
+    works: false,
+    reason: `${unsigned}, and vmnet-host, which has it, is not beside the library`,
+    remedy: "Install the package anew, or run with sudo",
+  };
+}
+
+/** It was loaded, so somebody has allowed it; another program may hang all the same. */
+function quarantine(path: string): Capability {
+  const quoted = /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", `'\\''`)}'`;
+  return {
+    works: true,
+    reason: "the library is in quarantine, so loading it may hang behind a dialog of Gatekeeper",
+    remedy: `xattr -d com.apple.quarantine ${quoted}`,
+  };
 }
 
 /**

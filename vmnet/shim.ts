@@ -15,6 +15,12 @@ import { ABI_VERSION, symbols } from "./symbols.ts";
 /** The functions of the shim. Numbers are not checked here; a negative result is a status with its sign turned. */
 export type Shim = ConvertFns<typeof symbols>;
 
+/*
+ * On a Mac a library that came by way of a quarantined program is in quarantine itself, and dlopen() then hangs behind
+ * a dialog of Gatekeeper. Looking before needs the permission to read, which the library does not ask for; so it is
+ * `tools/doctor.ts` that looks, and docs/macos.md has the command that ends it. Not verified on hardware.
+ */
+
 const BUILD = "Build it: `npm run build`, or `make -C shim`";
 
 let shim: Shim | undefined;
@@ -57,11 +63,15 @@ function candidates(): string[] {
   const explicit = envIfPermitted("VMNET_SHIM_PATH");
   if (explicit) return [explicit];
   if (!import.meta.url.startsWith("file:")) return [];
-  const suffix = platform.os === "darwin" ? "dylib" : "so";
-  return [
-    new URL(`../shim/build/libvmnet_shim.${suffix}`, import.meta.url),
-    new URL(`../natives/${platform.os}-${platform.arch}/libvmnet_shim.${suffix}`, import.meta.url),
-  ].map((url) => decodeURIComponent(url.pathname));
+  // One file holds both of a Mac's processors. In a clone the system's own build goes before the one made elsewhere
+  const places = platform.os === "darwin"
+    ? [
+      "shim/build/libvmnet_shim.dylib",
+      "shim/build/darwin/libvmnet_shim.dylib",
+      "natives/darwin-universal/libvmnet_shim.dylib",
+    ]
+    : ["shim/build/libvmnet_shim.so", `natives/${platform.os}-${platform.arch}/libvmnet_shim.so`];
+  return places.map((place) => new URL(`../${place}`, import.meta.url)).map((url) => decodeURIComponent(url.pathname));
 }
 
 /** Checks that the library speaks this version of the ABI. The call also pins it for the life of the process. */

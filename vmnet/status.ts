@@ -8,7 +8,8 @@
 
 /**
  * Every status an operation can end with. The names from 1000 on are those of Apple's `vmnet_return_t`, the small
- * numbers are this library's own. The key of a status is the {@linkcode VmnetError.code} of its error.
+ * numbers are this library's own. What a Mac answers is not verified on hardware. The key of a status is the
+ * {@linkcode VmnetError.code} of its error.
  *
  * @example Usage
  * ```ts

@@ -4,6 +4,7 @@ import { describe, it } from "node:test";
 import process from "node:process";
 import { assertEquals, assertNotEquals, assertStringIncludes } from "@std/assert";
 import { Interface, type InterfaceOptions, Network, type NetworkOptions } from "vmnet";
+import { delay } from "../vmnet/frames.ts";
 import { attach } from "./attach.ts";
 import { bootGuest, type Guest, whyNoGuest } from "./harness.ts";
 
@@ -35,6 +36,8 @@ describe("two guests on one network", { skip }, () => {
   it("each gets an address and fetches a page from the other", async () => {
     await withGuests({ mode: "shared" }, {}, async (a, b, network) => {
       assertNotEquals(a.lease!.ip, b.lease!.ip);
+      // On a Mac they are read from a file, twice a second
+      for (let i = 0; network.currentLeases().length < 2 && i < 20; i++) await delay(100);
       assertEquals(network.currentLeases().length, 2);
       await b.sh("echo from b >/www/index.html; httpd -p 80 -h /www");
       assertEquals(await a.sh(`timeout 10 wget -q -O - http://${b.lease!.ip}/`), "from b");

@@ -12,6 +12,7 @@ import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { runtimeName } from "../../ffi/runtime.ts";
+import { delay } from "../vmnet/frames.ts";
 import { bootGuest, whyNoGuest } from "./harness.ts";
 
 const outside = process.env.VMNET_TEST_OUTSIDE ?? "";
@@ -58,6 +59,9 @@ describe("vmnetd", { skip }, () => {
       assertStringIncludes(await b.sh(`timeout 10 wget -q -O - http://${outside}/`), "outside");
       const answer = await fetch("http://127.0.0.1:18300/", { signal: AbortSignal.timeout(5000) });
       assertEquals((await answer.text()).trim(), "from a");
+      // On a Mac leases are read from a file, twice a second
+      const leases = () => events.filter(({ event }) => event === "lease").length;
+      for (let i = 0; leases() < 2 && i < 20; i++) await delay(100);
       assertEquals(await Promise.all([a.powerOff(), b.powerOff()]), [0, 0]);
       deaf.destroy();
     } finally {

@@ -7,11 +7,12 @@ import { test } from "node:test";
 import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import { encodeStream, StreamDecoder } from "vmnet/framing";
 import { PlayedGuest } from "../../scripts/played_guest.ts";
+import { ffiFlags, isVmnet } from "../backend.ts";
 import { delay, numbered, numberOf } from "../vmnet/frames.ts";
 import { Program, root, runtimes, Scripts } from "../vmnet/programs.ts";
 
 const file = join(root, "tools", "vmnetd.ts");
-const FLAGS = ["--no-prompt", `--allow-ffi=${root}/shim/build`, "--allow-read", "--allow-write", "--allow-net"];
+const FLAGS = [...ffiFlags, "--allow-read", "--allow-write", "--allow-net"];
 
 /** A running daemon with a socket of its own. */
 class Daemon implements AsyncDisposable {
@@ -187,7 +188,8 @@ for (const runtime of runtimes) {
     assertGreater(received, last / 10);
     lazy!.socket.destroy();
     const { droppedToGuest } = await daemon.event("disconnected");
-    assertGreater(droppedToGuest as number, 1000);
+    // vmnet does not tell what its own queue could not hold
+    if (!await isVmnet()) assertGreater(droppedToGuest as number, 1000);
     await daemon.stop();
   });
 

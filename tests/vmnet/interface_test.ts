@@ -12,6 +12,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { Interface, PacketBatch, Status, UnsupportedError, VmnetError } from "vmnet";
+import { embeddedOnly, isVmnet } from "../backend.ts";
 import { delay, numbered, numberOf, numbersOf, Pair } from "./frames.ts";
 
 const range = (count: number, start = 0) => Array.from({ length: count }, (_, i) => start + i);
@@ -56,7 +57,9 @@ test("Interface.start() gives no MAC address when allocateMacAddress is false", 
   assertEquals(nic.macAddress, "");
 });
 
-test("Interface.start() rejects with UnsupportedError when the mode is bridged", async () => {
+test("Interface.start() rejects with UnsupportedError when the mode is bridged", {
+  skip: await embeddedOnly("vmnet has mode bridged"),
+}, async () => {
   const start = () => Interface.start({ mode: "bridged", externalInterface: "en0" });
   const error = await assertRejects(start, UnsupportedError);
   assertEquals([error.code, error.operation], ["unsupported", "start interface"]);
@@ -259,7 +262,9 @@ test("write() has taken every byte when it returns", async () => {
   assertEquals(new Set(got).size, got.length, "none twice");
   const { framesOut } = pair.a.stats();
   assertEquals(framesOut, 5000);
-  assertEquals(got.length + pair.b.stats().droppedIn, 5000);
+  // vmnet does not tell what its own queue could not hold
+  if (await isVmnet()) assertGreaterOrEqual(5000, got.length);
+  else assertEquals(got.length + pair.b.stats().droppedIn, 5000);
 });
 
 /** Reads numbers until nothing has come for a while. */

@@ -3,7 +3,8 @@
 import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertLess, assertStringIncludes } from "@std/assert";
-import { gatewaysOf, hasEnded, Program, root, runtimes, Scripts } from "./programs.ts";
+import { ffiFlags } from "../backend.ts";
+import { gatewaysOf, hasEnded, Program, runtimes, Scripts } from "./programs.ts";
 
 const isLinux = process.platform === "linux";
 
@@ -34,7 +35,7 @@ test("ten lines run with no permission but --allow-ffi of the library's director
   await everywhere(tenLines, async (program) => {
     const { code, output, errors } = await program.end();
     assertEquals([code, output, errors], [0, "60\n", ""]);
-  }, ["--no-prompt", `--allow-ffi=${root}/shim/build`]);
+  }, [...ffiFlags]);
 });
 
 test("a script that may not use FFI is told what to do", async () => {
@@ -45,6 +46,9 @@ test("a script that may not use FFI is told what to do", async () => {
   assertEquals(code, 1);
   assertStringIncludes(errors, "Cannot open the shim");
   assertStringIncludes(errors, "--allow-ffi");
+  const asking = scripts.write("asking.ts", 'import { probe } from "vmnet"; console.log((await probe()).shim.remedy);');
+  const { output } = await new Program("deno", asking, [], ["--no-prompt"]).end();
+  assertStringIncludes(output, "Run with --allow-ffi=/");
 });
 
 test("a missing shim is named, with the command that builds it, when something is started and not before", async () => {
@@ -153,8 +157,9 @@ console.log(readFileSync("/proc/self/maps", "utf8").includes("libvmnet_shim"), O
 test("interrupted() resolves with the signal's name, and a second signal ends the process", async () => {
   const source = `
 import { interrupted } from "vmnet";
+const signal = interrupted();
 console.log("waiting");
-console.log(await interrupted());
+console.log(await signal);
 setTimeout(() => {}, 10_000);
 `;
   for (const signal of ["SIGINT", "SIGTERM"] as const) {

@@ -51,11 +51,17 @@ export class Program {
   readonly #looking = new Set<() => void>();
 
   /** Starts a runtime on a file. */
-  constructor(runtime: "deno" | "bun", file: string, args: readonly string[] = [], flags?: readonly string[]) {
+  constructor(
+    runtime: "deno" | "bun",
+    file: string,
+    args: readonly string[] = [],
+    flags?: readonly string[],
+    more: Readonly<Record<string, string>> = {},
+  ) {
     const prefix = runtime === "deno" ? ["run", "--quiet", ...(flags ?? ["--allow-all"])] : ["run"];
     const start = performance.now();
     // Deno passes its own permissions on to a Deno that it starts itself, and knows it by its path among the arguments
-    const env = { ...process.env, NO_COLOR: "1", VMNET_TEST_PROGRAM: programOf(runtime) };
+    const env = { ...process.env, ...more, NO_COLOR: "1", VMNET_TEST_PROGRAM: programOf(runtime) };
     const command = ["-c", 'exec "$VMNET_TEST_PROGRAM" "$@"', runtime, ...prefix, file, ...args];
     this.child = spawn("/bin/sh", command, { env, stdio: ["pipe", "pipe", "pipe"] });
     this.child.stdout!.on("data", (chunk) => {
@@ -129,13 +135,17 @@ export class Scripts implements Disposable {
   }
 }
 
-/** Gateways that are children of a process. */
+/** The programs that a network needs, as the kernel cuts their names: the gateway, the doubles' daemon, vmnet-host, in the
+ * loader by its name. */
+const HELPERS = ["vmnet-gateway", "vmnet-double-da", "vmnet-host", "macho_run"];
+
+/** Helper programs that are children of a process. */
 export function gatewaysOf(pid: number): number[] {
   return readdirSync("/proc").filter((name) => /^\d+$/.test(name)).map(Number).filter((candidate) => {
     try {
       const stat = readFileSync(`/proc/${candidate}/stat`, "utf8");
       const [, name, parent] = /^\d+ \((.*)\) \S (\d+)/.exec(stat) ?? [];
-      return name === "vmnet-gateway" && Number(parent) === pid;
+      return HELPERS.includes(name ?? "") && Number(parent) === pid;
     } catch {
       return false;
     }

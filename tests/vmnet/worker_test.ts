@@ -4,6 +4,7 @@ import process from "node:process";
 import { test } from "node:test";
 import { assertEquals, assertLess } from "@std/assert";
 import { Interface, Network } from "vmnet";
+import { isVmnet } from "../backend.ts";
 import { numbered, numbersOf } from "./frames.ts";
 import { Program, runtimes, Scripts } from "./programs.ts";
 
@@ -56,15 +57,22 @@ test("terminating a worker takes its network down within a second", { skip: !isL
 const { Network } = await import(main);
 worker.terminate();
 const start = performance.now();
-while (gateways() > 0 && performance.now() - start < 5000) await new Promise((resolve) => setTimeout(resolve, 10));
-console.log("left", gateways(), Math.round(performance.now() - start));
-await using again = await Network.create({ mode: "host", ipv4Subnet: subnet });
-console.log("again", again.ipv4Subnet === subnet);
+const pause = () => new Promise((resolve) => setTimeout(resolve, 10));
+const create = () => Network.create({ mode: "host", ipv4Subnet: subnet }).catch(() => undefined);
+let again;
+while (gateways() > 0 && performance.now() - start < 5000) await pause();
+const left = gateways();
+while ((again = await create()) === undefined && performance.now() - start < 5000) await pause();
+console.log("left", left, Math.round(performance.now() - start));
+console.log("again", again?.ipv4Subnet === subnet);
+await again?.stop();
 `;
   await everywhere(owner(ending), async (program) => {
     const { code, output, errors } = await program.end(20_000);
     const [, ms] = /left 0 (\d+)/.exec(output) ?? [];
-    assertEquals([code, output.includes("running 1"), output.includes("again true")], [0, true, true], output + errors);
+    // vmnet has no gateway program
+    const running = `running ${await isVmnet() ? 0 : 1}`;
+    assertEquals([code, output.includes(running), output.includes("again true")], [0, true, true], output + errors);
     assertLess(Number(ms), 1000);
   });
 });
