@@ -7,7 +7,7 @@
 // On a terminal it asks. As root without one it goes ahead. An ordinary user gets the command to give to root, and what
 // needs no root (npm packages, the guest image) is fetched. VMNET_SETUP=no fetches nothing. It never calls sudo.
 
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { createInterface } from "node:readline/promises";
@@ -16,6 +16,9 @@ import { outputOf, run, since, which } from "./run.mjs";
 import { root, runtimePath, stalePackages } from "./runtimes.mjs";
 
 const program = (...names) => () => names.some(which);
+
+/** A tool of LLVM, under Debian's name for it or that of a version. */
+const ofLlvm = (name) => program(name, ...[14, 15, 16, 17, 18, 19].map((version) => `${name}-${version}`));
 
 function library(soname) {
   return () => {
@@ -42,14 +45,21 @@ const packages = {
   ],
   test: [
     { name: "clang", there: program("clang"), for: "sanitizers and fuzzing" },
-    { name: "lld", there: program("ld.lld"), for: "links for macOS" },
-    { name: "llvm", there: program("llvm-nm"), for: "looks into libraries" },
+    { name: "lld", there: ofLlvm("ld64.lld"), for: "links for macOS" },
+    { name: "llvm", there: ofLlvm("llvm-lipo"), for: "makes one file for both of a Mac's processors" },
+    { name: "qemu-user", there: program("qemu-aarch64"), for: "runs the arm64 half of the Mac's library" },
+    {
+      name: "libc6-dev-arm64-cross",
+      there: () => existsSync("/usr/aarch64-linux-gnu/lib/crt1.o"),
+      for: "what that half runs on",
+    },
     { name: "libclang-rt-dev", there: hasSanitizers, for: "sanitizers and fuzzing" },
     { name: "iproute2", there: program("ip"), for: "the private network of the tests" },
     { name: "libsqlite3-0", there: library("libsqlite3.so.0"), for: "a foreign library for the tests of ffi/" },
     { name: "tshark", there: program("tshark"), for: "a second opinion on packets" },
     { name: "iperf3", there: program("iperf3"), for: "throughput" },
     { name: "socat", there: program("socat"), for: "UDP in the guest" },
+    { name: "libgcc-12-dev-arm64-cross", there: hasCrossLibgcc, for: "what that half runs on" },
   ],
 };
 
@@ -61,6 +71,11 @@ function hasStaticBusybox() {
 function hasSanitizers() {
   // clang answers with the bare name when there is no such file. Other processors have other names for it.
   return process.arch !== "x64" || outputOf("clang", ["-print-file-name=libclang_rt.fuzzer-x86_64.a"]).startsWith("/");
+}
+
+function hasCrossLibgcc() {
+  const folder = "/usr/lib/gcc-cross/aarch64-linux-gnu";
+  return existsSync(folder) && readdirSync(folder).some((version) => existsSync(join(folder, version, "libgcc.a")));
 }
 
 /** npm packages: 29 of them, most of it deno and bun. Measured with `du` on Linux. */
@@ -90,7 +105,7 @@ export function missing(group, { guest = true } = {}) {
 }
 
 function withReasons(debian) {
-  return [...debian].map(([name, reason]) => `  ${name.padEnd(18)} ${reason}`).join("\n");
+  return [...debian].map(([name, reason]) => `  ${name.padEnd(26)} ${reason}`).join("\n");
 }
 
 /** Prints what is missing, how much that is, and the command that fetches it. */

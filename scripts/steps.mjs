@@ -43,25 +43,73 @@ function command(name, program, args, options = {}) {
   return { name, runner: "command", command: program, args, timeoutMs: 10 * minute, ...options };
 }
 
-/** One step for each file and runtime. */
-function testSteps(files, { timeoutMs, lacks: reason, inNetns = false }) {
+/** Versions that Debian's names of clang, lld and llvm carry; newest last, as in shim/darwin/darwin.mk. */
+const versions = ["", "-14", "-15", "-16", "-17", "-18", "-19"];
+
+/** Why a tool of LLVM cannot be run, under whatever version, or undefined. */
+function lacksLlvm(...tools) {
+  const absent = tools.filter((tool) => !versions.some((version) => which(tool + version)));
+  return absent.length > 0 ? `${absent.join(" and ")} not installed` : undefined;
+}
+
+const onLinux = process.platform === "linux" ? undefined : "the doubles of macOS need Linux";
+
+/** What the library of macOS needs to be built and run here: reasons why it cannot, or undefined. */
+const mac = {
+  doubles: onLinux ?? lacksLlvm("clang"),
+  cross: onLinux ?? lacksLlvm("clang", "ld64.lld", "llvm-lipo"),
+  arm64: lacks("qemu-aarch64") ??
+    (existsSync("/usr/aarch64-linux-gnu/lib/crt1.o") ? undefined : "libc6-dev-arm64-cross not installed"),
+};
+
+/** The library as the other backends have it, and how their steps are called. */
+const doubled = {
+  label: "macOS sources over doubles",
+  lacks: mac.doubles,
+  env: { VMNET_SHIM_PATH: join(root, "shim/build/doubles/libvmnet_shim.so") },
+};
+const loaded = {
+  label: "macOS library in a loader",
+  lacks: mac.cross,
+  env: { VMNET_SHIM_PATH: join(root, "shim/build/macho/libvmnet_shim.so") },
+};
+
+/** The same for a user who is not root, on macOS 26: vmnet-host, started by the library, is the one who may use vmnet. */
+function withoutRoot(backend) {
+  const env = { VMNET_DOUBLE: "uid=501,entitled=0", VMNET_DOUBLE_HOST: "uid=501,entitled=1" };
+  return { ...backend, label: `${backend.label}, without root`, env: { ...backend.env, ...env } };
+}
+
+/** Tests of this folder that never open the library, or are about the embedded backend alone. */
+const embeddedOnly = ["address", "batch", "errors", "framing", "list", "options", "without_libslirp"]
+  .map((name) => `tests/vmnet/${name}_test.ts`);
+
+/** One step for each file and runtime; `backend` is one of the other backends. */
+function testSteps(files, { timeoutMs, lacks: reason, inNetns = false, backend, runtimes = ["deno", "bun"] }) {
   return files.flatMap((file) =>
-    ["deno", "bun"].map((runtime) => {
+    runtimes.map((runtime) => {
       const path = runtimePath(runtime);
       // Types were checked before. Bun's limit for one test is 5 s by default; the watchdog of the file is ours.
       const args = runtime === "deno"
         ? ["test", "--allow-all", "--no-check", file]
         : ["test", "--timeout", String(timeoutMs), `./${file}`];
       return {
-        name: `${runtime} ${file}`,
+        name: `${runtime} ${file}${backend ? `, ${backend.label}` : ""}`,
         runner: runtime,
         command: inNetns ? join(root, netns) : path,
         args: inNetns ? [path, ...args] : args,
         timeoutMs,
-        lacks: reason ?? (path ? undefined : `${runtime} not installed`),
+        env: backend?.env,
+        lacks: reason ?? backend?.lacks ?? (path ? undefined : `${runtime} not installed`),
       };
     })
   );
+}
+
+/** Steps without root: everywhere in the long run, else the library itself in one runtime. */
+function rootless(files, options, long) {
+  if (!long) return testSteps(files, { ...options, backend: withoutRoot(loaded), runtimes: ["deno"] });
+  return [doubled, loaded].flatMap((backend) => testSteps(files, { ...options, backend: withoutRoot(backend) }));
 }
 
 /** Type check, lint and format: what `npm run check` runs. */
@@ -87,7 +135,38 @@ function builds() {
   if (existsSync(join(root, "tests/ffi/Makefile"))) {
     steps.push(command("build fixture", "make", ["-C", "tests/ffi"], options));
   }
-  return steps;
+  const targets = [
+    ["doubles", "macOS sources over doubles", mac.doubles],
+    ["doubles-old", "macOS sources over doubles of macOS 15", mac.doubles],
+    ["darwin", "macOS library", mac.cross],
+    ["macho", "macOS library in a loader", mac.cross],
+    ["macho-arm64", "macOS library in a loader for arm64", mac.cross ?? mac.arm64],
+  ];
+  const built = targets.map(([target, what, reason]) =>
+    command(`build ${what}`, "make", ["-j2", "-C", "shim", target], { ...options, lacks: options.lacks ?? reason })
+  );
+  return [...steps, ...built];
+}
+
+/** Steps of C tests. */
+function cTests(long) {
+  const step = (name, target, minutes, reason) => ({
+    name,
+    runner: "plain",
+    command: "make",
+    args: ["-C", "shim", target, ...(long ? ["LONG=1"] : [])],
+    timeoutMs: minutes * minute,
+    lacks: lacks("make") ?? reason,
+  });
+  return [
+    step("c shim", "test", long ? 180 : 15),
+    step("c macOS library in a loader, x86_64 and arm64", "test-macho", long ? 60 : 10, mac.cross),
+    // The list of deliberate errors is compared with the sources; in the long run each of them is made, and must be caught
+    command("c deliberate errors", "make", ["-C", "shim", long ? "test-mutants" : "check-mutations"], {
+      timeoutMs: (long ? 60 : 2) * minute,
+      lacks: lacks("make") ?? mac.doubles,
+    }),
+  ];
 }
 
 /** The phases of `npm test`, or of `npm run test:long`. */
@@ -95,21 +174,13 @@ export async function phases({ long }) {
   const noGuests = await guestsImpossible();
   const inGuests = testFiles("tests/guest");
   const soaks = testFiles("tests/long");
+  // The guest itself and its surroundings are the same over any backend
+  const onVmnetInGuests = inGuests.filter((file) => !/\/(harness|netns)_test/.test(file));
+  const onVmnet = testFiles("tests/vmnet").filter((file) => !embeddedOnly.includes(file));
   return [
     { name: "checks", lanes: 2, steps: checks() },
     { name: "build", lanes: 1, steps: builds() },
-    {
-      name: "C tests",
-      lanes: 1,
-      steps: [{
-        name: "c shim",
-        runner: "plain",
-        command: "make",
-        args: ["-C", "shim", "test", ...(long ? ["LONG=1"] : [])],
-        timeoutMs: (long ? 180 : 15) * minute,
-        lacks: lacks("make"),
-      }],
-    },
+    { name: "C tests", lanes: 1, steps: cTests(long) },
     {
       name: "tests",
       lanes: 2,
@@ -117,17 +188,66 @@ export async function phases({ long }) {
         timeoutMs: 3 * minute,
       }),
     },
+    {
+      name: "tests, macOS sources over doubles",
+      lanes: 2,
+      steps: testSteps([...onVmnet, "tests/tools/vmnetd_test.ts", "tests/tools/doctor_test.ts"], {
+        timeoutMs: 5 * minute,
+        backend: doubled,
+      }),
+    },
+    {
+      name: "tests, macOS library in a loader",
+      lanes: 2,
+      steps: testSteps(onVmnet, { timeoutMs: 5 * minute, backend: loaded }),
+    },
+    {
+      name: "tests, macOS without root",
+      lanes: 2,
+      steps: rootless(
+        ["interface", "network", ...(long ? ["hostile", "packet_loop", "process", "worker"] : [])]
+          .map((name) => `tests/vmnet/${name}_test.ts`),
+        { timeoutMs: 5 * minute },
+        long,
+      ),
+    },
     // Two lanes: one guest keeps one processor busy while it boots, and mostly waits afterwards.
     {
       name: "guests",
       lanes: 2,
       steps: testSteps(inGuests, { timeoutMs: 6 * minute, lacks: noGuests, inNetns: true }),
     },
+    {
+      name: "guests, macOS sources over doubles",
+      lanes: 2,
+      steps: testSteps(onVmnetInGuests, { timeoutMs: 6 * minute, lacks: noGuests, inNetns: true, backend: doubled }),
+    },
+    {
+      name: "guests, macOS without root",
+      lanes: 2,
+      steps: rootless(
+        ["tests/guest/shared_test.ts"],
+        { timeoutMs: 6 * minute, lacks: noGuests, inNetns: true },
+        long,
+      ),
+    },
+    ...(long
+      ? [{
+        name: "guests, macOS library in a loader",
+        lanes: 2,
+        steps: testSteps(onVmnetInGuests, { timeoutMs: 6 * minute, lacks: noGuests, inNetns: true, backend: loaded }),
+      }]
+      : []),
     // Soaks watch memory, descriptors and time, so each has the machine for itself.
     {
       name: "soaks",
       lanes: 1,
-      steps: testSteps(soaks, { timeoutMs: (long ? 120 : 6) * minute, inNetns: noGuests === undefined }),
+      steps: [
+        ...testSteps(soaks, { timeoutMs: (long ? 120 : 6) * minute, inNetns: noGuests === undefined }),
+        ...[doubled, loaded].flatMap((backend) =>
+          testSteps(["tests/long/cycles_test.ts"], { timeoutMs: (long ? 120 : 6) * minute, backend })
+        ),
+      ],
     },
   ];
 }

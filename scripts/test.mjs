@@ -51,7 +51,7 @@ async function runStep(step, environment) {
   const start = performance.now();
   const { code, output, timedOut } = await run(step.command, step.args, {
     cwd: root,
-    env: environment,
+    env: { ...environment, ...step.env },
     timeoutMs: step.timeoutMs,
   });
   const counts = step.runner === "command"
