@@ -148,19 +148,32 @@ function builds() {
   return [...steps, ...built];
 }
 
-/** Steps of C tests. */
+/** Steps of C tests. Each has a build of its own, as two makes in one folder would get in each other's way. */
 function cTests(long) {
-  const step = (name, target, minutes, reason) => ({
+  const step = (name, targets, minutes, reason) => ({
     name,
     runner: "plain",
     command: "make",
-    args: ["-C", "shim", target, ...(long ? ["LONG=1"] : [])],
+    args: ["-C", "shim", ...targets, ...(long ? ["LONG=1"] : [])],
     timeoutMs: minutes * minute,
     lacks: lacks("make") ?? reason,
   });
+  const overDoubles = (build) => [`BUILD=build/${build}`, "ROOM=darwin doubles"];
   return [
-    step("c shim", "test", long ? 180 : 15),
-    step("c macOS library in a loader, x86_64 and arm64", "test-macho", long ? 60 : 10, mac.cross),
+    step("c shim", ["ROOM=core embedded gateway", "test"], long ? 180 : 15),
+    step(
+      "c macOS sources over doubles",
+      [...overDoubles("macos"), "test-plain", "test-asan"],
+      long ? 90 : 15,
+      mac.doubles,
+    ),
+    step(
+      "c macOS sources over doubles, threads",
+      [...overDoubles("macos-threads"), "test-tsan"],
+      long ? 90 : 15,
+      mac.doubles,
+    ),
+    step("c macOS library in a loader, x86_64 and arm64", ["test-macho"], long ? 60 : 10, mac.cross),
     // The list of deliberate errors is compared with the sources; in the long run each of them is made, and must be caught
     command("c deliberate errors", "make", ["-C", "shim", long ? "test-mutants" : "check-mutations"], {
       timeoutMs: (long ? 60 : 2) * minute,
@@ -180,7 +193,8 @@ export async function phases({ long }) {
   return [
     { name: "checks", lanes: 2, steps: checks() },
     { name: "build", lanes: 1, steps: builds() },
-    { name: "C tests", lanes: 1, steps: cTests(long) },
+    // Two lanes: the tests of threads and deadlines mostly wait
+    { name: "C tests", lanes: 2, steps: cTests(long) },
     {
       name: "tests",
       lanes: 2,
