@@ -302,17 +302,17 @@ void vn_host_links_shutdown(void) {
 
 /* Puts a call into the list and answers its serial; 0: the link is dead. The use is taken over. */
 static uint64_t enter(struct vn_host_link *link, struct call *call) {
+  uint64_t serial = 0;
   vn_lock(&hosts.lock);
-  bool dead = link->dead;
-  if (dead) {
+  if (link->dead) {
     link->uses--;
   } else {
-    call->serial = ++link->serials;
+    serial = call->serial = ++link->serials;
     call->next = link->calls;
     link->calls = call;
   }
   vn_unlock(&hosts.lock);
-  return dead ? 0 : call->serial;
+  return serial; /* not the call's: that may have ended meanwhile */
 }
 
 /* False: it was given up, and is the reader's now. */

@@ -365,6 +365,8 @@ static void test_share_cycles_leave_nothing(void) {
 int main(int argc, char **argv) {
   if (argc == 3 && strcmp(argv[1], "member") == 0) return run_member(argv[2]);
   if (argc == 3 && strcmp(argv[1], "owner") == 0) return run_owner();
+  char shares[] = "/tmp/vn-share-XXXXXX"; /* of its own: whoever shares in /tmp sweeps there what dead owners left */
+  if (mkdtemp(shares) == NULL || setenv("XDG_RUNTIME_DIR", shares, 1) != 0) return 1;
   c = client_open();
   RUN(test_member_in_another_process_echoes);
   RUN(test_killed_owner_ends_the_members);
@@ -376,5 +378,6 @@ int main(int argc, char **argv) {
   RUN(test_share_cycles_leave_nothing);
   client_close(c);
   CHECK(vn_shutdown(2000) == 0);
+  CHECK(rmdir(shares) == 0); /* nothing stayed in it */
   return finish();
 }
