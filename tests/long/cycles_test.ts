@@ -16,6 +16,17 @@ interface Holdings {
   children: number;
 }
 
+/** JavaScriptCore's and Bun's own threads, by the first letters of their names: they come when garbage does, and stay. */
+const ofBun = /^(HeapHelper|.?ollector Thread|JITWorker|JSC|Bun Pool|mi-scavenger)/;
+
+function isOurs(task: string): boolean {
+  try {
+    return !ofBun.test(readFileSync(`/proc/self/task/${task}/comm`, "utf8"));
+  } catch {
+    return false; // it ended between the look and this one
+  }
+}
+
 function holdings(): Holdings {
   const tasks = readdirSync("/proc/self/task");
   const children = tasks.flatMap((task) => {
@@ -25,7 +36,11 @@ function holdings(): Holdings {
       return []; // the thread ended between the look and this one
     }
   });
-  return { descriptors: readdirSync("/proc/self/fd").length, threads: tasks.length, children: children.length };
+  return {
+    descriptors: readdirSync("/proc/self/fd").length,
+    threads: tasks.filter(isOurs).length,
+    children: children.length,
+  };
 }
 
 /** Resident bytes that no file backs: what a leak makes grow. */
