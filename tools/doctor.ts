@@ -208,7 +208,7 @@ function isThere(path: string, mode: number): boolean {
   }
 }
 
-/** Guests without KVM work, ten times as slowly; so does everything without ping. */
+/** Guests work without KVM, but slowly; everything else works without ping. */
 function linuxFindings(): Finding[] {
   const kvm = "/dev/kvm";
   const slow = isThere(kvm, constants.F_OK) ? `${kvm} is there, and not for this user` : `${kvm} is not there`;

@@ -116,7 +116,9 @@ describe("a guest on a shared network", { skip: whyNoGuest() || (outside ? false
     assertEquals(await guest.sh(`timeout 10 wget -q -O - "http://[${outside6}]/"`), outsidePage);
   });
 
-  it("a rule that was given to Network.create() lets TCP in", { skip: !onVmnet && "see the next one" }, async () => {
+  it("a rule that was given to Network.create() lets TCP in", {
+    skip: !onVmnet && "here the same rule is added while the network runs: the next test",
+  }, async () => {
     assertEquals(await page("http://127.0.0.1:18081/"), "hello from guest");
     assertEquals(await network.portForwardingRules(), [tcp]);
   });
