@@ -124,8 +124,7 @@ export async function probe(limits?: OperationOptions): Promise<Probe> {
 
 function macOsFacts(found: List): MacOsFacts {
   return Object.freeze({
-    // To programs that were linked for an older system macOS 26 may call itself 16, a version that there never was
-    version: (found.text("macos") ?? "").replace(/^16(?=\.|$)/, "26"),
+    version: found.text("macos") ?? "",
     root: found.number("root") === 1,
     entitled: found.number("entitled") === 1,
     quarantined: found.number("quarantined") === 1,

@@ -92,9 +92,11 @@ int32_t vn_port_send(struct vn_port *port, const uint8_t *arena, uint32_t arena_
     uint32_t ready = check(port, arena_length, from, count - done, checked, &status);
     while (ready) {
       int32_t taken = port->source->transmit(port, arena, at, ready);
-      if (taken < 0 && !done) return taken;
-      if (taken < 0) status = (uint32_t)-taken;
-      if (taken < 0) break; /* below: the next call answers it */
+      if (taken < 0) {
+        if (!done) return taken;
+        status = (uint32_t)-taken; /* the next call answers it, see below */
+        break;
+      }
       done += (uint32_t)taken;
       ready -= (uint32_t)taken;
       at += (size_t)taken * VN_DESCRIPTOR_WORDS;

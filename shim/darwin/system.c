@@ -23,6 +23,8 @@ bool vn_mac_version_text(char *out, size_t capacity) {
   size_t length = capacity - 1;
   if (sysctlbyname("kern.osproductversion", out, &length, NULL, 0) != 0) length = 0;
   out[length < capacity ? length : capacity - 1] = 0;
+  /* To programs that were linked for an older system macOS 26 may call itself 16, a version that there never was. */
+  if (strncmp(out, "16", 2) == 0 && (out[2] == '.' || out[2] == 0)) out[0] = '2';
   return out[0] != 0;
 }
 
@@ -31,8 +33,6 @@ uint32_t vn_mac_version(void) {
   if (!vn_mac_version_text(text, sizeof text)) return 0;
   unsigned long major = strtoul(text, &rest, 10);
   unsigned long minor = *rest == '.' ? strtoul(rest + 1, NULL, 10) : 0;
-  /* To programs that were linked for an older system macOS 26 may call itself 16, a version that there never was. */
-  if (major == 16) major = 26;
   return (uint32_t)(major * 100 + (minor < 100 ? minor : 99));
 }
 

@@ -33,7 +33,7 @@ uint32_t vn_host_serve(int fd); /* serve.c; until the socket ends */
 uint32_t vn_thing_network(struct vn_job *job, struct vn_thing *thing);   /* VN_OP_NETWORK_CREATE */
 uint32_t vn_thing_interface(struct vn_job *job, struct vn_thing *thing); /* VN_OP_INTERFACE_START */
 uint32_t vn_thing_share(struct vn_job *job, struct vn_thing *thing);     /* VN_OP_NETWORK_SHARE */
-void vn_thing_end(struct vn_thing *thing, uint64_t until_ns);
+void vn_thing_end(struct vn_thing *thing);
 void vn_thing_release(struct vn_thing *thing);
 
 #endif

@@ -94,24 +94,26 @@ uint32_t vn_thing_interface(struct vn_job *job, struct vn_thing *thing) {
   return status == VN_OK ? share(job, NULL, thing->lent, &thing->share) : status;
 }
 
-/* Ends by the stop operation's own function, then gives the handle's reference back. */
-static void end_object(struct vn_object *object, uint64_t until_ns) {
+#define FOR_EVER 0 /* to wait until: whoever asked has a deadline, and an answer before the end would be untrue */
+
+/* Ends by the stop operation's own function. */
+static void end_object(struct vn_object *object) {
   if (object == NULL) return;
   if (object->class->kind == VN_NETWORK)
-    vn_mac_network_stop((struct vn_mac_network *)object, until_ns);
+    vn_mac_network_stop((struct vn_mac_network *)object, FOR_EVER);
   else if (object->class->kind == VN_INTERFACE)
-    vn_mac_nic_stop((struct vn_mac_nic *)object, until_ns);
+    vn_mac_nic_stop((struct vn_mac_nic *)object, FOR_EVER);
   else
     vn_share_stop(object);
 }
 
-void vn_thing_end(struct vn_thing *thing, uint64_t until_ns) {
-  end_object(thing->share, until_ns);
+void vn_thing_end(struct vn_thing *thing) {
+  end_object(thing->share);
   if (thing->lent != NULL) {
     vn_network_stop(thing->lent, VN_GONE);
-    vn_network_wait_ended(thing->lent, until_ns);
+    vn_network_wait_ended(thing->lent, FOR_EVER);
   }
-  end_object(thing->object, until_ns);
+  end_object(thing->object);
 }
 
 /* The last one to use it is gone. */
