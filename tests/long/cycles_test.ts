@@ -16,8 +16,11 @@ interface Holdings {
   children: number;
 }
 
-/** JavaScriptCore's and Bun's own threads, by the first letters of their names: they come when garbage does, and stay. */
-const ofBun = /^(HeapHelper|.?ollector Thread|JITWorker|JSC|Bun Pool|mi-scavenger)/;
+/**
+ * JavaScriptCore's and Bun's own threads, which come when garbage does, and stay. Ours have the name of the thread that
+ * started them, "bun". The system keeps 15 letters of a name, of JavaScriptCore's the last ones.
+ */
+const ofBun = /^(HeapHelper|ollector Thread|JITWorker|JSC|Bun Pool|mi-scavenger)/;
 
 function isOurs(task: string): boolean {
   try {
