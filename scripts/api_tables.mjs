@@ -47,7 +47,9 @@ export function exported() {
       const source = read(join(path, "..", from));
       for (const name of names) found.set(prefix + name, bodyOf(name, source));
     }
-    for (const [, name] of text.matchAll(/^export (?:async )?(?:class|function|interface|const|type) (\w+)/gm)) {
+    for (
+      const [, name] of text.matchAll(/^export (?:async |abstract )?(?:class|function|interface|const|type) (\w+)/gm)
+    ) {
       found.set(prefix + name, bodyOf(name, text));
     }
   }
@@ -56,7 +58,9 @@ export function exported() {
 
 /** The source of one top-level declaration with its documentation: as far as a line that closes it at the left margin. */
 function bodyOf(name, source) {
-  const start = source.search(new RegExp(`^export (?:async )?(?:class|function|interface|const|type) ${name}\\b`, "m"));
+  const start = source.search(
+    new RegExp(`^export (?:async |abstract )?(?:class|function|interface|const|type) ${name}\\b`, "m"),
+  );
   if (start < 0) return "";
   const documentation = /\/\*\*(?:(?!\*\/)[^])*\*\/\n$/.exec(source.slice(0, start))?.[0] ?? "";
   const [first, ...rest] = source.slice(start).split("\n");

@@ -2,7 +2,7 @@
 
 // Installs what `npm start` and `npm test` need, after saying what, how much, and by which command.
 //
-//   node scripts/setup.mjs [start|test]
+//   node scripts/setup.mjs [start|test|peers]
 //
 // On a terminal it asks. As root without one it goes ahead. An ordinary user gets the command to give to root, and what
 // needs no root (npm packages, the guest image) is fetched. VMNET_SETUP=no fetches nothing. It never calls sudo.
@@ -57,9 +57,18 @@ const packages = {
     { name: "iproute2", there: program("ip"), for: "the private network of the tests" },
     { name: "libsqlite3-0", there: library("libsqlite3.so.0"), for: "a foreign library for the tests of ffi/" },
     { name: "tshark", there: program("tshark"), for: "a second opinion on packets" },
+    { name: "libpcap0.8", there: library("libpcap.so.0.8"), for: "filters" },
     { name: "iperf3", there: program("iperf3"), for: "throughput" },
     { name: "socat", there: program("socat"), for: "UDP in the guest" },
     { name: "libgcc-12-dev-arm64-cross", there: hasCrossLibgcc, for: "what that half runs on" },
+  ],
+  // For `npm run bench:peers`, which goes without those that are missing
+  peers: [
+    { name: "vde2", there: program("vde_switch"), for: "a switch beside ours" },
+    { name: "slirp4netns", there: program("slirp4netns"), for: "a user network beside ours" },
+    { name: "passt", there: program("passt"), for: "a user network beside ours" },
+    { name: "iproute2", there: program("ip"), for: "network namespaces" },
+    { name: "iperf3", there: program("iperf3"), for: "throughput" },
   ],
 };
 
@@ -87,10 +96,10 @@ const say = (text) => console.error(text);
 
 /**
  * What a group lacks: Debian packages with their reasons, and whether npm's packages and the guest image are missing.
- * The group "test" includes "start". Without `guest` QEMU and the image are left out.
+ * The groups "test" and "peers" include "start". Without `guest` QEMU and the image are left out.
  */
 export function missing(group, { guest = true } = {}) {
-  const wanted = group === "test" ? [...packages.start, ...packages.test] : packages.start;
+  const wanted = group === "start" ? packages.start : [...packages.start, ...packages[group]];
   const absent = new Map();
   for (const item of wanted) {
     const forGuest = ["qemu-system-x86", "busybox-static"].includes(item.name);
@@ -100,7 +109,7 @@ export function missing(group, { guest = true } = {}) {
   return {
     debian: absent,
     npm: stalePackages(),
-    image: guest && !(image.ready && (group !== "test" || image.extraReady)),
+    image: guest && !(image.ready && (group === "start" || image.extraReady)),
   };
 }
 
@@ -132,7 +141,8 @@ function explain(lack, isRoot) {
   }
 }
 
-async function agreed(isRoot) {
+/** Whether to go ahead: asks on a terminal. */
+export async function agreed(isRoot) {
   if (process.env.VMNET_SETUP === "no") {
     say("VMNET_SETUP=no: nothing is fetched");
     return false;
@@ -206,7 +216,7 @@ export async function setUp(group, options = {}) {
 if (process.argv[1] === import.meta.filename) {
   const group = process.argv[2] ?? "test";
   if (!(group in packages)) {
-    console.error(`Cannot set up "${group}": it takes "start" or "test"`);
+    console.error(`Cannot set up "${group}": it takes "start", "test" or "peers"`);
     process.exit(2);
   }
   await setUp(group);

@@ -161,6 +161,7 @@ function cTests(long) {
   const overDoubles = (build) => [`BUILD=build/${build}`, "ROOM=darwin doubles"];
   return [
     step("c shim", ["ROOM=core embedded gateway", "test"], long ? 180 : 15),
+    step("c data plane", ["BUILD=build/plane", "ROOM=plane", "test-plain", "test-asan", "test-tsan"], long ? 90 : 15),
     step(
       "c macOS sources over doubles",
       [...overDoubles("macos"), "test-plain", "test-asan"],

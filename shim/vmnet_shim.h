@@ -24,7 +24,8 @@
  *
  *   0 offset in the arena   1 captured length   2 original length   3 VN_META_* bits   4 time, low   5 time, high
  *
- * The time is CLOCK_REALTIME in nanoseconds, stamped once per drain. vn_send() reads words 0 and 1 only.
+ * The time is CLOCK_REALTIME in nanoseconds, stamped once per drain. vn_send() reads words 0 and 1, and of an
+ * intercept word 3.
  */
 #ifndef VMNET_SHIM_H
 #define VMNET_SHIM_H
@@ -87,13 +88,47 @@ enum vn_status {
  *   keys. Result: "handle" and vmnet's parameters under their keys ("vmnet_mac_address", "vmnet_mtu", ...).
  * VN_OP_STOP on an interface, a network or a share. The handle is gone when the operation has ended, however it ended.
  *   VN_TIMEOUT: vmnet has not answered, so something of it may still be there; it goes when vmnet answers.
- * VN_OP_FORWARD_ADD on an interface or a network: "protocol" (number 6 or 17), "externalPort", "internalPort" (numbers),
+ * VN_OP_FORWARD_ADD on an interface or a network: "protocol" (number 6 or 17), "externalPort", "internalPort"
+ * (numbers),
  *   "internalAddress" (text, IPv4 or IPv6). VN_OP_FORWARD_REMOVE: "protocol", "externalPort", "family" (number 4 or 6).
  *   VN_OP_FORWARD_LIST: result "forward" (list), one each.
- * VN_OP_NETWORK_COPY_SERIALIZATION on a network (macOS 26). Result: "handle" (of the serialization, good in this process).
+ * VN_OP_RESERVATION_ADD on a network: "mac" (6 bytes), "address" (text). It replaces what that MAC address has.
+ * VN_IN_USE:
+ *   the address is leased or reserved to another one. VN_OP_RESERVATION_REMOVE: "mac". VN_OP_RESERVATION_LIST: result
+ *   "reservation" (list: "mac", "address"), one each.
+ * VN_OP_NETWORK_COPY_SERIALIZATION on a network (macOS 26). Result: "handle" (of the serialization, good in this
+ * process).
  * VN_OP_NETWORK_FROM_SERIALIZATION on a serialization. Result: as VN_OP_NETWORK_CREATE.
  * VN_OP_NETWORK_FROM_POINTER on a context: "address" (number: a vmnet_network_ref, which is retained). Result: as
  *   VN_OP_NETWORK_CREATE.
+ *
+ * The data plane (shim/plane/):
+ * VN_OP_SWITCH_CREATE on a network: its own switch; on a context: a new one without an uplink; on an interface: a new
+ * one
+ *   with that interface as its uplink. Options: "straight" (number 0/1, on an interface only: a bridge, which hands on
+ *   everything between the interface and one endpoint and learns nothing), "ageSeconds" (number, of a new switch), "mtu"
+ *   (number, of a new switch without an uplink). Until the switch ends, vn_drain(), vn_send() and vn_interest() of its
+ *   uplink answer VN_IN_USE. Result: "handle", "maxFrame" (number).
+ * VN_OP_ENDPOINT_OPEN on a switch. Options: "kind" (text stream, datagram, seqpacket, interface, tap or replay); by
+ * kind
+ *   "path" (text), "host" (text), "port" (number), "listen" (number 0/1), "fd" (number, taken over by success), "pair"
+ *   (number 0/1), "object" (number: the handle of an interface), "name" (text, of a TAP device), "speed" (number, per mille;
+ *   0: at once), "repeat" (number; 0: for ever), "clients" (number, most of a listener), "mode" (number, of a socket's
+ *   file), "reconnect" (number 0/1), "queueBytes" (number, for each port), "virtioHeader" (number 0/1), "label" (text); and
+ *   those of VN_OP_PORT_SET. Result: "handle", "serial" (number, of the endpoint in statistics), and by kind "fd" (number:
+ *   the pair's other end), "port", "path", "name".
+ * VN_OP_PORT_SET on a switch: "port" (number), "disconnect" (number 0/1), "isolated" (number 0/1), "bytesPerSecond",
+ *   "burstBytes", "broadcastsPerSecond" (numbers; 0: no limit), "antiSpoof" (number 0/1), "mac" (6 bytes; zeros: any).
+ * VN_OP_TAP_OPEN on a switch: "filter" (text), "snapLength", "ringBytes", "port" (numbers; 0: every port). Result:
+ * "handle",
+ *   to be read by vn_drain().
+ * VN_OP_INTERCEPT_OPEN on a switch: "filter" (text), "ringBytes", "port" (numbers), "passOnOverflow" (number 0/1).
+ * Result:
+ *   "handle". vn_drain() takes the frames out of their way; what vn_send() gives goes on from the port that word 3 of its
+ *   descriptor names.
+ * VN_OP_RULE_ADD on a switch: "filter" (text), "port" (number; 0: every port). What matches is dropped. Result:
+ * "handle".
+ * VN_OP_STOP on each of them.
  */
 enum vn_op {
   VN_OP_PROBE = 1,
@@ -109,6 +144,15 @@ enum vn_op {
   VN_OP_NETWORK_COPY_SERIALIZATION = 11,
   VN_OP_NETWORK_FROM_SERIALIZATION = 12,
   VN_OP_NETWORK_FROM_POINTER = 13,
+  VN_OP_SWITCH_CREATE = 14,
+  VN_OP_ENDPOINT_OPEN = 15,
+  VN_OP_PORT_SET = 16,
+  VN_OP_TAP_OPEN = 17,
+  VN_OP_INTERCEPT_OPEN = 18,
+  VN_OP_RULE_ADD = 19,
+  VN_OP_RESERVATION_ADD = 20,
+  VN_OP_RESERVATION_REMOVE = 21,
+  VN_OP_RESERVATION_LIST = 22,
 };
 
 /* What a ready entry of vn_poll() says about its handle. Packet bits come only when asked for, the others always. */
@@ -125,16 +169,19 @@ enum vn_get_what {
   VN_GET_STATE = 1,  /* "status": 0 while it works, else the vn_status that ended it; "message". */
   VN_GET_STATS = 2,  /* Numbers: see docs of Interface.stats(); of a network: of its switch and gateway; of a context:
                         "wakes" (doorbell bytes), and of the whole process "handles", "contexts", "objects", "operations",
-                        "controlThreads": what a test of leaks looks at. */
+                        "controlThreads": what a test of leaks looks at; of a switch: shim/plane/board.h; of a tap, an
+                        intercept or a rule: "matched", "dropped" and a ring's. */
   VN_GET_LEASES = 3, /* "lease" (list: "mac" 6 bytes, "address" text, "hostname" text, "expires" seconds since 1970). */
   VN_GET_EVENTS = 4, /* As VN_GET_LEASES with "change" (number: 1 added or renewed, 2 ended), each told once; also
-                        "lost" (number) when the queue of 256 ran over: read the leases anew. Also "gateway" (text). */
+                        "lost" (number) when the queue of 256 ran over: read the leases anew. Also "gateway" (text).
+                        Of a switch: "event" (list), see shim/plane/board.h; also "lost". */
   VN_GET_ESTIMATE = 5, /* "packets": how many frames wait, at least. */
 };
 
 enum vn_meta {
   VN_META_TRUNCATED = 1, /* The captured length is less than the original length. */
   VN_META_VIRTIO = 2,    /* The frame starts with a 12-byte virtio_net_hdr_v1. */
+  VN_META_PORT = 16,     /* Bits from here on: of a tap or an intercept, the number of the port that the frame came from. */
 };
 
 #define VN_MORE 0x10000          /* vn_drain(): more may wait and no signal is armed; drain again. */
@@ -157,7 +204,8 @@ VN_EXPORT int32_t vn_poll(int32_t context, uint32_t *ready, uint32_t max);
 /* Closes a handle at once; what it stands for is stopped in the background. */
 VN_EXPORT int32_t vn_close(int32_t handle);
 
-/* Stops everything in this process and waits for it, ms at the most. Answers how many objects and calls were still alive.
+/* Stops everything in this process and waits for it, ms at the most. Answers how many objects and calls were still
+ * alive.
  * Meanwhile vn_open() and vn_call() answer -VN_STOPPED in every thread; afterwards they work again. Handles stay. */
 VN_EXPORT int32_t vn_shutdown(uint32_t ms);
 
@@ -181,7 +229,8 @@ VN_EXPORT int32_t vn_drain(int32_t port, uint8_t *arena, uint32_t arena_length, 
 VN_EXPORT int32_t vn_send(int32_t port, const uint8_t *arena, uint32_t arena_length, const uint32_t *descriptors,
                           uint32_t first, uint32_t count);
 
-/* Chooses the signals of a port: VN_READY_PACKETS set arms it (and signals at once if frames wait), clear disarms it. */
+/* Chooses the signals of a port: VN_READY_PACKETS set arms it (and signals at once if frames wait), clear disarms it.
+ * */
 VN_EXPORT int32_t vn_interest(int32_t port, uint32_t bits);
 
 /* Copies a list that describes the object to out and answers its length; nothing is copied if that exceeds capacity. */

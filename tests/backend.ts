@@ -29,6 +29,16 @@ export async function isVmnet(): Promise<boolean> {
   return await backendName() === "vmnet";
 }
 
+/** Whether the library is made for Macs: on one, or in the loader that runs it on Linux. */
+export async function isMacLibrary(): Promise<boolean> {
+  return (await (probed ??= probe())).macos?.libraryPath.endsWith(".dylib") ?? process.platform === "darwin";
+}
+
+/** The skip option of a test about what only the library of Linux has. */
+export async function linuxOnly(reason: string): Promise<string | false> {
+  return (process.platform !== "linux" || await isMacLibrary()) && `only on Linux: ${reason}`;
+}
+
 /** The skip option of a test about what the embedded backend alone has. */
 export async function embeddedOnly(reason: string): Promise<string | false> {
   return await isVmnet() && `only the embedded backend: ${reason}`;

@@ -118,7 +118,7 @@ export class PacketBatch implements Iterable<Uint8Array> {
    * | 0 | offset in {@linkcode PacketBatch.bytes}, in bytes |
    * | 1 | captured length in bytes |
    * | 2 | original length in bytes |
-   * | 3 | bit 0: the packet was cut; bit 1: it starts with a virtio header |
+   * | 3 | bit 0: the packet was cut; bit 1: it starts with a virtio header; bits 16 to 31: see {@linkcode PacketBatch.portOf} |
    * | 4, 5 | nanoseconds since 1970, the lower and the upper half |
    *
    * @example Usage
@@ -185,6 +185,17 @@ export class PacketBatch implements Iterable<Uint8Array> {
    */
   hasVirtioHeader(index: number): boolean {
     return (this.#word(index, 3) & Meta.virtio) !== 0;
+  }
+
+  /**
+   * Which port of a switch a packet came from.
+   *
+   * @param index Which packet, from 0 to `length` - 1.
+   * @returns The port's number, as in {@linkcode PortStats.number}; 0 unless a {@linkcode Tap} read it.
+   * @throws {RangeError} If there is no such packet.
+   */
+  portOf(index: number): number {
+    return this.#word(index, 3) >>> Meta.port;
   }
 
   /**

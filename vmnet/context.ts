@@ -15,7 +15,7 @@
 
 import { type FdWatch, watchFd } from "../ffi/poll.ts";
 import { isMainThread } from "../ffi/runtime.ts";
-import { errorOf, type VmnetError } from "./errors.ts";
+import { errorOf, stoppedError, type VmnetError } from "./errors.ts";
 import { Fields } from "./fields.ts";
 import { encodeList, List, type ListEntries } from "./list.ts";
 import { openShim, type Shim } from "./shim.ts";
@@ -47,6 +47,8 @@ const SCRATCH_SIZE = 256 * 1024;
 
 interface Pending {
   readonly action: string;
+  /** Whether somebody still waits for the result. */
+  isWanted(): boolean;
   resolve(result: List): void;
   reject(error: unknown): void;
 }
@@ -123,6 +125,7 @@ export class Context {
    * @param action What is attempted, as in "start interface"; messages begin with it.
    * @param entries Options of the operation.
    * @param options Limits.
+   * @param isWanted Asked when the operation has ended: if it is not, it is undone, and code `stopped` is the answer.
    * @returns The result list.
    * @throws {VmnetError} If the network says no, with code `timeout` when the time is over.
    */
@@ -132,6 +135,7 @@ export class Context {
     action: string,
     entries: ListEntries,
     options: OperationOptions = {},
+    isWanted: () => boolean = () => true,
   ): Promise<List> {
     const fields = new Fields(action, options, ["signal", "timeoutMs"]);
     const signal = fields.signal("signal");
@@ -142,7 +146,7 @@ export class Context {
     if (this.#running < MAX_RUNNING) this.#running++;
     else left = await this.#turn(action, signal, timeoutMs);
     try {
-      return await this.#run(target, op, action, list, signal, left);
+      return await this.#run(target, op, action, list, signal, left, isWanted);
     } finally {
       this.#leave();
     }
@@ -182,16 +186,16 @@ export class Context {
     list: Uint8Array,
     signal: AbortSignal | undefined,
     timeoutMs: number,
+    isWanted: () => boolean,
   ): Promise<List> {
     signal?.throwIfAborted(); // while its turn came
     const lent = list.length === 0 ? this.#scratch : list;
     const operation = succeed(this.shim.vn_call(target, op, lent, list.length, timeoutMs), action);
     const { promise, resolve, reject } = Promise.withResolvers<List>();
-    const pending: Pending = { action, resolve, reject };
+    const pending: Pending = { action, isWanted, resolve, reject };
     const cancel = () => {
       this.shim.vn_cancel(operation);
-      // It may succeed in this very moment, and then nobody would know what it made
-      pending.resolve = (result) => void this.shim.vn_close(result.number("handle") ?? 0);
+      pending.isWanted = () => false; // it may succeed in this very moment
       reject(signal!.reason);
     };
     this.#pending.set(operation, pending);
@@ -251,6 +255,11 @@ export class Context {
 
   #finish(operation: number, pending: Pending): void {
     this.#pending.delete(operation);
+    if (!pending.isWanted()) {
+      this.shim.vn_close(operation); // with what it made, descriptors included, which a fetch would hand over
+      pending.reject(stoppedError(pending.action));
+      return;
+    }
     try {
       pending.resolve(this.#read(pending.action, (out, capacity) => this.shim.vn_result(operation, out, capacity)));
     } catch (error) {

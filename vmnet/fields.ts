@@ -127,13 +127,13 @@ export class Fields {
     return value;
   }
 
-  /** A text of 1 to 1023 characters without NUL. */
-  text(name: string): string | undefined {
+  /** A text of 1 to `max` characters without NUL. */
+  text(name: string, max = 1023): string | undefined {
     const value = this.#source[name];
     if (value === undefined) return undefined;
     if (typeof value !== "string") this.wrong(name, "a string");
-    if (value === "" || value.length > 1023 || value.includes("\0")) {
-      this.outOfRange(name, "a string of 1 to 1023 characters without NUL");
+    if (value === "" || value.length > max || value.includes("\0")) {
+      this.outOfRange(name, `a string of 1 to ${max} characters without NUL`);
     }
     return value;
   }

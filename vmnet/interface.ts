@@ -8,6 +8,7 @@
 
 import type { PacketBatch } from "./batch.ts";
 import { Context, type OperationOptions } from "./context.ts";
+import { show } from "./fields.ts";
 import { addRule, listRules, type PortForwardingKey, type PortForwardingRule, removeRule } from "./forwarding.ts";
 import { handleOf } from "./network.ts";
 import {
@@ -44,6 +45,9 @@ export interface InterfaceStats {
 /** The port of an interface, for the library's own files and its benchmarks. */
 export let portOf: (nic: Interface) => Port;
 
+/** The handle of an interface that a switch is to have, for the library's own files; throws if it cannot be lent now. */
+export let lendingHandleOf: (nic: Interface, action: string) => number;
+
 /** Length of `virtio_net_hdr_v1`. */
 const VIRTIO_HEADER = 12;
 
@@ -61,6 +65,9 @@ const PACKETS_PER_CALL = 256;
  * {@linkcode Interface.tryWrite} takes what fits.
  *
  * An interface belongs to the thread that started it. It keeps the program alive only while somebody waits for it.
+ *
+ * While it is a port of a {@linkcode Switch} or of a {@linkcode bridge} its frames go there: reading and writing fail
+ * with code `inUse` until that is stopped.
  *
  * On macOS needs 10.15, and root up to macOS 15; not verified on hardware.
  *
@@ -108,6 +115,20 @@ export class Interface implements AsyncIterable<Uint8Array>, AsyncDisposable {
 
   static {
     portOf = (nic) => nic.#port;
+    lendingHandleOf = (nic, action) => {
+      if (typeof nic !== "object" || nic === null || !(#port in nic)) {
+        throw new TypeError(`Cannot ${action}: "interface" must be an Interface, got ${show(nic)}`);
+      }
+      nic.#port.check(action);
+      if (nic.#reader.isBusy) throw new TypeError(`Cannot ${action}: the interface has a reader, leave its loop first`);
+      if (nic.#writer.isWaiting) {
+        throw new TypeError(`Cannot ${action}: the interface has writes that wait, await them first`);
+      }
+      // Asks for no signal, which nobody waits for anyway: the answer says whether a switch has the interface
+      const answer = nic.#port.shim.vn_interest(nic.#port.handle, 0);
+      if (answer < 0) throw nic.#port.errorOf(action, -answer);
+      return nic.#port.handle;
+    };
   }
 
   private constructor(context: Context, handle: number, options: InterfaceOptions, parameters: InterfaceParameters) {

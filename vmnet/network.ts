@@ -15,6 +15,7 @@ import type { List, ListEntries } from "./list.ts";
 import { encodeNetworkOptions, type NetworkOptions } from "./network_options.ts";
 import { modes } from "./options.ts";
 import type { ReadOptions } from "./packet_loop.ts";
+import { addReservation, type DhcpReservation, listReservations, removeReservation } from "./reservations.ts";
 import { NetworkSerialization, serializationHandleOf } from "./serialization.ts";
 import { Share } from "./share.ts";
 import { Status } from "./status.ts";
@@ -86,8 +87,7 @@ export class Network implements AsyncDisposable {
       if (!(#handle in network)) {
         throw new TypeError(`Cannot ${action}: "network" must be a Network, got ${show(network)}`);
       }
-      network.#check(action);
-      return network.#handle;
+      return network.#check(action);
     };
   }
 
@@ -181,8 +181,7 @@ export class Network implements AsyncDisposable {
    */
   async copySerialization(limits?: OperationOptions): Promise<NetworkSerialization> {
     const action = "copy serialization of network";
-    this.#check(action);
-    const result = await this.#context.operation(this.#handle, Op.networkCopySerialization, action, [], limits);
+    const result = await this.#context.operation(this.#check(action), Op.networkCopySerialization, action, [], limits);
     return new NetworkSerialization(this.#context, result.number("handle") ?? 0);
   }
 
@@ -195,8 +194,7 @@ export class Network implements AsyncDisposable {
    */
   async share(limits?: OperationOptions): Promise<Share> {
     const action = "share network";
-    this.#check(action);
-    const result = await this.#context.operation(this.#handle, Op.networkShare, action, [], limits);
+    const result = await this.#context.operation(this.#check(action), Op.networkShare, action, [], limits);
     return new Share(this.#context, result.number("handle") ?? 0, result.text("token") ?? "");
   }
 
@@ -268,8 +266,7 @@ export class Network implements AsyncDisposable {
    * @throws {VmnetError} If the network says no, with code `inUse` if the port is taken.
    */
   async addPortForwardingRule(rule: PortForwardingRule, limits?: OperationOptions): Promise<void> {
-    this.#check("add port forwarding rule");
-    await addRule(this.#context, this.#handle, rule, limits);
+    await addRule(this.#context, this.#check("add port forwarding rule"), rule, limits);
   }
 
   /**
@@ -280,8 +277,7 @@ export class Network implements AsyncDisposable {
    * @throws {VmnetError} With code `notFound` if there is no such rule.
    */
   async removePortForwardingRule(key: PortForwardingKey, limits?: OperationOptions): Promise<void> {
-    this.#check("remove port forwarding rule");
-    await removeRule(this.#context, this.#handle, key, limits);
+    await removeRule(this.#context, this.#check("remove port forwarding rule"), key, limits);
   }
 
   /**
@@ -291,8 +287,45 @@ export class Network implements AsyncDisposable {
    * @returns Every rule.
    */
   async portForwardingRules(limits?: OperationOptions): Promise<PortForwardingRule[]> {
-    this.#check("list port forwarding rules");
-    return await listRules(this.#context, this.#handle, limits);
+    return await listRules(this.#context, this.#check("list port forwarding rules"), limits);
+  }
+
+  /**
+   * Keeps an address for a guest, instead of what is kept for it now. A guest that has another address gets this one at its
+   * next renewal. Whoever asks, the network keeps it until it is removed. On macOS reservations can be given only when the
+   * network is created; not verified on hardware.
+   *
+   * @param reservation The guest and its address, which may lie outside of `dhcpStart` to `dhcpEnd`.
+   * @param limits Signal and timeout.
+   * @throws {TypeError} If a field is missing, not known, or has the wrong kind.
+   * @throws {RangeError} If a field is out of range; an address that no guest of this network may have is.
+   * @throws {VmnetError} If the network says no: code `inUse` if another guest has the address, by a reservation or by a
+   * lease that has not ended, `unsupported` if the network has no DHCP.
+   */
+  async addDhcpReservation(reservation: DhcpReservation, limits?: OperationOptions): Promise<void> {
+    await addReservation(this.#context, this.#check("add DHCP reservation"), this.ipv4Subnet, reservation, limits);
+  }
+
+  /**
+   * Takes a reservation back. The guest keeps the address as an ordinary lease if that is within `dhcpStart` to `dhcpEnd`,
+   * and gets another one at its next renewal if not.
+   *
+   * @param mac The guest's MAC address.
+   * @param limits Signal and timeout.
+   * @throws {VmnetError} With code `notFound` if nothing is reserved for that guest.
+   */
+  async removeDhcpReservation(mac: string, limits?: OperationOptions): Promise<void> {
+    await removeReservation(this.#context, this.#check("remove DHCP reservation"), mac, limits);
+  }
+
+  /**
+   * The reservations in force, those of the network's creation among them.
+   *
+   * @param limits Signal and timeout.
+   * @returns Every reservation, in no order.
+   */
+  async dhcpReservations(limits?: OperationOptions): Promise<DhcpReservation[]> {
+    return await listReservations(this.#context, this.#check("list DHCP reservations"), limits);
   }
 
   /**
@@ -322,9 +355,11 @@ export class Network implements AsyncDisposable {
     await this.stop();
   }
 
-  #check(action: string): void {
+  /** The handle, as long as the network works. */
+  #check(action: string): number {
     if (this.#stopping) throw stoppedError(action);
     if (this.#ended !== undefined) throw errorOf(action, this.#ended.status, this.#ended.state);
+    return this.#handle;
   }
 
   #onReady(bits: number): void {

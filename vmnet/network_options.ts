@@ -6,19 +6,12 @@
  * @module
  */
 
-import { formatIpv4, formatMac, type Ipv4Subnet, isPrivateIpv4, isWithin, parseIpv4Subnet } from "./address.ts";
+import { formatIpv4, formatMac, type Ipv4Subnet, isPrivateIpv4, parseIpv4Subnet } from "./address.ts";
 import { Fields } from "./fields.ts";
 import { encodeRule, type PortForwardingRule } from "./forwarding.ts";
 import type { ListEntries, ListValue } from "./list.ts";
 import { modes } from "./options.ts";
-
-/** An address that DHCP keeps for one guest. On macOS not verified on hardware. */
-export interface DhcpReservation {
-  /** The guest's MAC address, for instance `"52:54:00:00:00:01"`. */
-  mac: string;
-  /** The guest's IPv4 address, within the network's subnet. */
-  address: string;
-}
+import { type DhcpReservation, readGuestAddress, readReservation } from "./reservations.ts";
 
 /** What {@linkcode Network.create} takes. On macOS needs macOS 26; not verified on hardware. */
 export interface NetworkOptions {
@@ -104,7 +97,7 @@ export function encodeNetworkOptions(options: NetworkOptions): ListEntries {
   }
   const entries = Object.entries(values).filter((entry): entry is [string, ListValue] => entry[1] !== undefined);
   const taken = new Set<string>();
-  const reservations = fields.objects("dhcpReservations", (item, path) => readReservation(item, path, subnet, taken));
+  const reservations = fields.objects("dhcpReservations", (item, path) => encodeReservation(item, path, subnet, taken));
   const rules = fields.objects("portForwardingRules", (item, path) => encodeRule(item, ACTION, path));
   return [
     ...entries,
@@ -122,40 +115,24 @@ function readSubnet(fields: Fields): Ipv4Subnet | undefined {
   return subnet;
 }
 
-/** The host addresses of a subnet without its gateway, which is the first. */
-function guestRange(subnet: Ipv4Subnet): [first: number, last: number] {
-  return [subnet.base + 2, subnet.last - 1];
-}
-
-function checkGuestAddress(fields: Fields, name: string, subnet: Ipv4Subnet | undefined): number | undefined {
-  const address = fields.ipv4(name);
-  if (address === undefined || subnet === undefined) return address;
-  const [first, last] = guestRange(subnet);
-  if (isWithin(subnet, address) && address >= first && address <= last) return address;
-  return fields.outOfRange(name, `an address from "${formatIpv4(first)}" to "${formatIpv4(last)}"`);
-}
-
 function readRange(fields: Fields, subnet: Ipv4Subnet | undefined): [string | undefined, string | undefined] {
   if (subnet === undefined) fields.exclude(["dhcpStart", "dhcpEnd", "dhcpReservations"], 'without "ipv4Subnet"');
-  const start = checkGuestAddress(fields, "dhcpStart", subnet);
-  const end = checkGuestAddress(fields, "dhcpEnd", subnet);
+  const start = readGuestAddress(fields, "dhcpStart", subnet);
+  const end = readGuestAddress(fields, "dhcpEnd", subnet);
   if (start !== undefined && end !== undefined && end < start) {
     fields.outOfRange("dhcpEnd", `an address from "${formatIpv4(start)}" on, where "dhcpStart" is`);
   }
   return [start === undefined ? undefined : formatIpv4(start), end === undefined ? undefined : formatIpv4(end)];
 }
 
-function readReservation(
+function encodeReservation(
   item: unknown,
   path: string,
   subnet: Ipv4Subnet | undefined,
   taken: Set<string>,
 ): ListEntries {
   const fields = new Fields(ACTION, item, ["mac", "address"], path);
-  fields.require("mac", "address");
-  const mac = fields.mac("mac")!;
-  if ((mac[0]! & 1) === 1) fields.outOfRange("mac", "the address of one machine, not of a group");
-  const address = formatIpv4(checkGuestAddress(fields, "address", subnet)!);
+  const { mac, address } = readReservation(fields, subnet);
   for (const [name, value] of [["mac", formatMac(mac)], ["address", address]] as const) {
     if (taken.has(value)) fields.outOfRange(name, "in no other reservation");
     taken.add(value);

@@ -14,8 +14,9 @@
  * @module
  */
 
-import { checkAttached, checksBorrowing, PacketBatch, poison, stateOf } from "./batch.ts";
+import { checkAttached, PacketBatch, stateOf } from "./batch.ts";
 import { show, signalOf } from "./fields.ts";
+import { BatchIterator, PacketIterator } from "./packet_iterators.ts";
 import type { Port } from "./port.ts";
 import { DESCRIPTOR_WORDS, Get, MORE, Ready } from "./symbols.ts";
 
@@ -28,43 +29,16 @@ export interface ReadOptions {
 const ACTION = "read packets";
 
 /**
- * Frames per drain. Below 8 the calls are felt; the price of a frame out of 1514-byte batches of 64, 128 and 256 was 47,
- * 43 and 44 ns in Deno, 55, 45 and 41 in Bun.
- */
-const SLOTS = 128;
-
-/** Bytes of an arena at the most, which matters with frames of 64 KiB. */
-const ARENA_LIMIT = 4 << 20;
-
-/**
  * How long a loop that never waits may keep the event loop from its next turn, half of it. A turn costs 1.3 microseconds
  * in both runtimes, 50 in Deno when the doorbell has rung meanwhile: one after every fourth batch doubled the price of
  * a frame.
  */
 const HALF_TURN_NS = 100_000;
 
-const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true };
-
-/** Makes a batch for an interface with packets of this size. */
-export function newBatch(maxPacketSize: number, maxCount: number): PacketBatch {
-  const slots = Math.max(1, Math.min(SLOTS, maxCount, Math.floor(ARENA_LIMIT / maxPacketSize)));
-  return new PacketBatch({ slots, maxPacketSize });
-}
-
-/**
- * Where frames go before they are copied out to their owner. It is used and done with in one synchronous step, so one
- * per thread is enough; it grows with the largest packet any interface has.
- */
-let transit: PacketBatch | undefined;
-
-function transitFor({ limits }: Port): PacketBatch {
-  const fitting = transit !== undefined && stateOf(transit).maxPacketSize >= limits.maxPacketSize;
-  return fitting ? transit! : transit = newBatch(limits.maxPacketSize, SLOTS);
-}
-
 /** Reads the frames of one interface. */
 export class PacketReader {
   readonly #port: Port;
+  readonly #isBackground: boolean;
   #busy = false;
   /** When the current half of a turn began, and whether it is the second. */
   /** Lower halves of times in nanoseconds: of the last drain, and of the first one since the event loop had its turn. */
@@ -76,8 +50,13 @@ export class PacketReader {
   /** Frames that a loop drained and did not hand over. */
   #kept: PacketBatch | undefined;
 
-  constructor(port: Port) {
+  /**
+   * @param port Where the frames are.
+   * @param isBackground Whether waiting is nobody's wish in particular, and does not keep the program alive.
+   */
+  constructor(port: Port, isBackground = false) {
     this.#port = port;
+    this.#isBackground = isBackground;
     port.onReadable = () => {
       this.#startTurn();
       this.#wake?.();
@@ -88,9 +67,14 @@ export class PacketReader {
   acquire(): void {
     this.#port.check(ACTION);
     if (this.#busy) {
-      throw new TypeError(`Cannot ${ACTION}: the interface has a reader, and can have only one at a time`);
+      throw new TypeError(`Cannot ${ACTION}: the ${this.#port.kind} has a reader, and can have only one at a time`);
     }
     this.#busy = true;
+  }
+
+  /** Whether somebody reads, or has begun to. */
+  get isBusy(): boolean {
+    return this.#busy;
   }
 
   /** Ends {@linkcode acquire}, and keeps frames that were not handed over. */
@@ -132,7 +116,7 @@ export class PacketReader {
       for (;;) {
         const count = this.#estimate();
         if (count > 0) return count;
-        this.#port.shim.vn_interest(this.#port.handle, Ready.packets);
+        this.#demand(Ready.packets);
         await this.#wait(signal);
         signal?.throwIfAborted();
         this.#port.check(ACTION);
@@ -218,7 +202,10 @@ export class PacketReader {
   #fill(batch: PacketBatch): number {
     const state = stateOf(batch);
     checkAttached(state, ACTION);
-    if (this.#kept !== undefined) return state.count = this.#fillFromKept(batch);
+    if (this.#kept !== undefined) {
+      this.#demand(0); // the drain says by itself when a switch has the interface
+      return state.count = this.#fillFromKept(batch);
+    }
     const { shim, handle, limits } = this.#port;
     const { arena, descriptors } = state;
     const max = Math.min(state.slots, limits.maxReadPacketCount);
@@ -250,6 +237,12 @@ export class PacketReader {
     return taken;
   }
 
+  /** Chooses the port's signals, which a port that a switch has refuses. */
+  #demand(bits: number): void {
+    const answer = this.#port.shim.vn_interest(this.#port.handle, bits);
+    if (answer < 0) throw this.#port.errorOf(ACTION, -answer);
+  }
+
   #estimate(): number {
     const kept = this.#kept?.length ?? 0;
     return kept + (this.#port.context.get(this.#port.handle, Get.estimate, ACTION).number("packets") ?? 0);
@@ -263,135 +256,12 @@ export class PacketReader {
       if (this.#wake !== wake) return;
       this.#wake = undefined;
       signal?.removeEventListener("abort", wake);
-      context.release();
+      if (!this.#isBackground) context.release();
       resolve();
     };
     this.#wake = wake;
     signal?.addEventListener("abort", wake, { once: true });
-    context.hold();
+    if (!this.#isBackground) context.hold();
     return promise;
-  }
-}
-
-/** What both iterators share: they acquire at the first step, release at the last, and take one step at a time. */
-abstract class LoopIterator<T> implements AsyncIterableIterator<T> {
-  protected readonly reader: PacketReader;
-  protected readonly port: Port;
-  #state: "new" | "active" | "done" = "new";
-  #step: Promise<void> | undefined;
-
-  constructor(reader: PacketReader, port: Port) {
-    this.reader = reader;
-    this.port = port;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
-  }
-
-  next(): Promise<IteratorResult<T, undefined>> {
-    // A step that was asked for before the last one ended waits for its turn
-    if (this.#step !== undefined) return this.#step.then(() => this.next());
-    if (this.#state === "active") {
-      try {
-        const value = this.takeReady();
-        if (value !== undefined) return Promise.resolve({ value, done: false });
-      } catch {
-        // The long way meets the same error and knows what to do with it
-      }
-    }
-    const step = this.#advance();
-    const ended = () => {
-      this.#step = undefined;
-    };
-    this.#step = step.then(ended, ended);
-    return step;
-  }
-
-  return(): Promise<IteratorResult<T, undefined>> {
-    this.#finish();
-    this.reader.wake();
-    return Promise.resolve(DONE);
-  }
-
-  async #advance(): Promise<IteratorResult<T, undefined>> {
-    if (this.#state === "done") return DONE;
-    try {
-      if (this.#state === "new") {
-        this.reader.acquire();
-        this.#state = "active";
-      }
-      const value = await this.take(() => this.#state === "active");
-      if (value !== undefined) return { value, done: false };
-    } catch (error) {
-      const wasActive = this.#finish();
-      // Whatever a drain answers while the script stops the interface, its loop ends quietly
-      if (!(wasActive && this.port.stopping)) throw error;
-    }
-    this.#finish();
-    return DONE;
-  }
-
-  #finish(): boolean {
-    const wasActive = this.#state === "active";
-    this.#state = "done";
-    if (wasActive) this.reader.release(this.leave());
-    return wasActive;
-  }
-
-  /** A value that is there without waiting. */
-  protected abstract takeReady(): T | undefined;
-  /** Waits for a value; `undefined` at the end. */
-  protected abstract take(isActive: () => boolean): Promise<T | undefined>;
-  /** The loop is over: what was not handed over. */
-  protected abstract leave(): PacketBatch | undefined;
-}
-
-class BatchIterator extends LoopIterator<PacketBatch> {
-  readonly #signal: AbortSignal | undefined;
-  readonly #batch: PacketBatch;
-  readonly #checks = checksBorrowing();
-
-  constructor(reader: PacketReader, port: Port, signal: AbortSignal | undefined) {
-    super(reader, port);
-    this.#signal = signal;
-    this.#batch = newBatch(port.limits.maxPacketSize, port.limits.maxReadPacketCount);
-  }
-
-  protected override takeReady(): PacketBatch | undefined {
-    if (this.#checks) poison(this.#batch);
-    return this.reader.tryNext(this.#batch, this.#signal) ? this.#batch : undefined;
-  }
-
-  protected override take(isActive: () => boolean): Promise<PacketBatch | undefined> {
-    return this.reader.next(this.#batch, this.#signal, isActive, () => this.#batch);
-  }
-
-  protected override leave(): undefined {
-    if (this.#checks) poison(this.#batch);
-  }
-}
-
-class PacketIterator extends LoopIterator<Uint8Array> {
-  #batch: PacketBatch | undefined;
-  #next = 0;
-
-  protected override takeReady(): Uint8Array | undefined {
-    const batch = this.#batch;
-    if (batch === undefined || this.#next >= batch.length || this.port.stopping) return undefined;
-    return batch.at(this.#next++);
-  }
-
-  protected override take(isActive: () => boolean): Promise<Uint8Array | undefined> {
-    const transit = transitFor(this.port);
-    return this.reader.next(transit, undefined, isActive, () => {
-      const batch = this.#batch = transit.copy();
-      this.#next = 1;
-      return batch.at(0);
-    });
-  }
-
-  protected override leave(): PacketBatch | undefined {
-    return this.#batch?.copy(this.#next);
   }
 }

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: MIT
 
 /**
- * What the reading and the writing half of an interface have in common.
+ * What the reading and the writing half of an interface, a tap or an intercept have in common.
  *
  * @module
  */
 
 import type { Context } from "./context.ts";
-import { errorOf, stoppedError, type VmnetError } from "./errors.ts";
+import { errorOf, stoppedError, VmnetError } from "./errors.ts";
 import type { List } from "./list.ts";
 import type { Shim } from "./shim.ts";
 import { Status } from "./status.ts";
@@ -23,14 +23,21 @@ export interface PortLimits {
   readonly maxReadPacketCount: number;
   /** Frames that one write takes at the most. */
   readonly maxWritePacketCount: number;
+  /** Whether frames are read from a ring, close to one another, and not each into a slot of its own. */
+  readonly isPacked?: boolean;
 }
 
-/** The handle of an interface, its limits and its state. */
+/** What frames can be read from. */
+export type PortKind = "interface" | "tap" | "intercept";
+
+/** The handle of what has frames, its limits and its state. */
 export class Port {
   readonly context: Context;
   readonly shim: Shim;
   readonly handle: number;
   readonly limits: PortLimits;
+  /** What it is, for messages. */
+  readonly kind: PortKind;
   /** Whether the interface has ended by itself. */
   failed = false;
   /** Called when frames wait or the state has changed. */
@@ -42,11 +49,12 @@ export class Port {
   #status: number = Status.ok;
   #state: List | undefined;
 
-  constructor(context: Context, handle: number, limits: PortLimits) {
+  constructor(context: Context, handle: number, limits: PortLimits, kind: PortKind = "interface") {
     this.context = context;
     this.shim = context.shim;
     this.handle = handle;
     this.limits = limits;
+    this.kind = kind;
     context.attach(handle, (bits) => this.#onReady(bits));
   }
 
@@ -63,7 +71,8 @@ export class Port {
   /** The error for a status, or for what ended the interface. */
   errorOf(action: string, status: number): VmnetError {
     if (this.stopping) return stoppedError(action);
-    return this.failed ? errorOf(action, this.#status, this.#state) : errorOf(action, status);
+    if (this.failed) return errorOf(action, this.#status, this.#state);
+    return status === Status.inUse ? this.#lentError(action) : errorOf(action, status);
   }
 
   /** Marks the interface as stopped by the script and wakes everybody who waits. */
@@ -71,6 +80,12 @@ export class Port {
     this.#stopped = true;
     this.onReadable();
     this.onWritable();
+  }
+
+  /** Frames of an interface that a switch has go there, and not to the script. */
+  #lentError(action: string): VmnetError {
+    const message = `Cannot ${action}: the ${this.kind} is a port of a switch or a bridge, stop that first`;
+    return new VmnetError(message, { status: Status.inUse, operation: action, remedy: "Stop the switch or bridge" });
   }
 
   #onReady(bits: number): void {
@@ -82,7 +97,7 @@ export class Port {
   #readState(): void {
     if (this.stopping || this.failed) return;
     try {
-      this.#state = this.context.get(this.handle, Get.state, "use interface");
+      this.#state = this.context.get(this.handle, Get.state, `use ${this.kind}`);
       this.#status = this.#state.number("status") ?? Status.ok;
     } catch (error) {
       this.#status = (error as VmnetError).status;

@@ -120,6 +120,15 @@ export const Op = {
   networkCopySerialization: 11,
   networkFromSerialization: 12,
   networkFromPointer: 13,
+  switchCreate: 14,
+  endpointOpen: 15,
+  portSet: 16,
+  tapOpen: 17,
+  interceptOpen: 18,
+  ruleAdd: 19,
+  reservationAdd: 20,
+  reservationRemove: 21,
+  reservationList: 22,
 } as const;
 
 /** What `vn_poll()` says about a handle, `enum vn_ready` of the header. */
@@ -140,10 +149,11 @@ export const Get = {
   estimate: 5,
 } as const;
 
-/** Bits of a descriptor's meta word, `enum vn_meta` of the header. */
+/** A descriptor's meta word, `enum vn_meta` of the header: bits, and the place of the first bit of the port's number. */
 export const Meta = {
   truncated: 1,
   virtio: 2,
+  port: 16,
 } as const;
 
 /** Added to the answer of `vn_drain()` when more frames may wait, `VN_MORE` of the header. */

@@ -76,6 +76,11 @@ export class PacketWriter {
     return this.#dropped;
   }
 
+  /** Whether packets wait for room. */
+  get isWaiting(): boolean {
+    return this.#queue.length > 0;
+  }
+
   /** Sends what fits. */
   tryWrite(packets: Packets): number {
     this.#port.check(ACTION);

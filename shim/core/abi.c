@@ -24,6 +24,15 @@ static int32_t find(int32_t handle, uint32_t kind, struct vn_object **object) {
   return status ? status : kind && (*object)->class->kind != kind ? -VN_BAD_CALL : VN_OK;
 }
 
+/* find_port() - What can be drained: an interface that no switch has, a tap, an intercept. */
+static int32_t find_port(int32_t handle, struct vn_object **object) {
+  int32_t status = find(handle, 0, object);
+  if (status) return status;
+  enum vn_kind kind = (*object)->class->kind;
+  if (kind != VN_INTERFACE && kind != VN_TAP) return -VN_BAD_CALL;
+  return vn_atomic_load(&((struct vn_port *)*object)->lent) ? -VN_IN_USE : VN_OK;
+}
+
 /* words() - True for a buffer of uint32_t as JavaScript hands it over. */
 static bool words(const uint32_t *buffer) { return buffer && !((uintptr_t)buffer % sizeof *buffer); }
 
@@ -82,7 +91,7 @@ int32_t vn_cancel(int32_t operation) {
 
 int32_t vn_drain(int32_t port, uint8_t *arena, uint32_t arena_length, uint32_t *descriptors, uint32_t max) {
   struct vn_object *object;
-  int32_t status = find(port, VN_INTERFACE, &object);
+  int32_t status = find_port(port, &object);
   if (status) return status;
   if (!arena || !arena_length || !words(descriptors) || !max) return -VN_BAD_CALL;
   return vn_port_drain((struct vn_port *)object, arena, arena_length, descriptors, max);
@@ -91,7 +100,7 @@ int32_t vn_drain(int32_t port, uint8_t *arena, uint32_t arena_length, uint32_t *
 int32_t vn_send(int32_t port, const uint8_t *arena, uint32_t arena_length, const uint32_t *descriptors, uint32_t first,
                 uint32_t count) {
   struct vn_object *object;
-  int32_t status = find(port, VN_INTERFACE, &object);
+  int32_t status = find_port(port, &object);
   if (status) return status;
   if (!arena || !words(descriptors)) return -VN_BAD_CALL;
   return vn_port_send((struct vn_port *)object, arena, arena_length, descriptors, first, count);
@@ -99,7 +108,7 @@ int32_t vn_send(int32_t port, const uint8_t *arena, uint32_t arena_length, const
 
 int32_t vn_interest(int32_t port, uint32_t bits) {
   struct vn_object *object;
-  int32_t status = find(port, VN_INTERFACE, &object);
+  int32_t status = find_port(port, &object);
   if (!status) vn_port_interest((struct vn_port *)object, bits);
   return status;
 }
@@ -124,7 +133,7 @@ static uint32_t get(struct vn_object *object, uint32_t what, struct vn_writer *o
   bool of_port = what == VN_GET_STATE || what == VN_GET_STATS || what == VN_GET_ESTIMATE;
   if (what < VN_GET_STATE || what > VN_GET_ESTIMATE || object->class->kind == VN_OPERATION) return VN_BAD_CALL;
   if (object->class->kind == VN_CONTEXT) return context_get(object, what, out);
-  if (object->class->kind == VN_INTERFACE && of_port) {
+  if ((object->class->kind == VN_INTERFACE || object->class->kind == VN_TAP) && of_port) {
     vn_port_get((struct vn_port *)object, what, out);
     if (what == VN_GET_STATS) vn_backend()->get(object, what, out); /* whatever it counts besides */
     return VN_OK;

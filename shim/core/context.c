@@ -2,8 +2,10 @@
 /*
  * context.c - contexts: opened by a thread, closed by it or by its end.
  *
- * Theory of operation. A thread's contexts hang in a list in its thread slot. When the thread ends (a terminated Worker)
- * the slot's destructor closes them, on that very thread: the handles are the thread's own, so there is nothing to lock,
+ * Theory of operation. A thread's contexts hang in a list in its thread slot. When the thread ends (a terminated
+ * Worker)
+ * the slot's destructor closes them, on that very thread: the handles are the thread's own, so there is nothing to
+ * lock,
  * and as closing never blocks, the thread is not held up. Closing drops every handle and lets each class begin the end
  * of its object. Operations that run keep the context's memory until they return.
  */

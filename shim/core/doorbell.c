@@ -2,7 +2,8 @@
 /*
  * doorbell.c - the doorbell: mark, ring, poll.
  *
- * Theory of operation: see doorbell.h. A slot's object and handle are touched by the owner's thread alone; other threads
+ * Theory of operation: see doorbell.h. A slot's object and handle are touched by the owner's thread alone; other
+ * threads
  * only ever set bits. A late mark may hit a slot that has changed hands: then the poll finds nothing to say about the
  * new owner and says nothing.
  */

@@ -3,8 +3,10 @@
  * doorbell.h - how native threads wake one JavaScript thread: a socket pair, and a note of what is ready.
  *
  * Theory of operation. A ringer sets bits in its object, then the object's bit in dirty, then dirty's bit in summary,
- * and only then exchanges rung; whoever finds rung clear sends one byte. vn_doorbell_poll() goes the other way: it clears
- * rung first, then collects summary, dirty and the bits. A ringer that comes too late for the collection therefore finds
+ * and only then exchanges rung; whoever finds rung clear sends one byte. vn_doorbell_poll() goes the other way: it
+ * clears
+ * rung first, then collects summary, dirty and the bits. A ringer that comes too late for the collection therefore
+ * finds
  * rung clear and sends a byte, and one that finds rung set will be collected. So no wake-up is lost, and at most one
  * byte is sent per poll.
  *

@@ -2,7 +2,8 @@
 /*
  * handle.c - the process-wide table that turns handles into objects.
  *
- * Theory of operation. A handle is generation << 16 | slot, both from the table; the generation starts at 1, so a handle
+ * Theory of operation. A handle is generation << 16 | slot, both from the table; the generation starts at 1, so a
+ * handle
  * is positive, and grows when the slot is freed, so an old handle stays wrong until 32,767 others had the slot. Free
  * slots queue up (first in, first out) to make that long.
  *

@@ -4,7 +4,8 @@
  *
  * Theory of operation. Deadlines must pass even while every control thread hangs in a call that never returns, so they
  * have a thread of their own. It lives while there is a context, sleeps until the next deadline, and is kicked when one
- * is added, because that one may be nearer. Without contexts there are no deadlines: closing one cancelled its operations.
+ * is added, because that one may be nearer. Without contexts there are no deadlines: closing one cancelled its
+ * operations.
  */
 #include "keeper.h"
 

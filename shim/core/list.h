@@ -3,7 +3,8 @@
  * list.h - flat key/value lists: options, results, and the messages to the gateway. The encoding is in vmnet_shim.h.
  *
  * A reader never copies and never trusts: vn_list_next() checks every length against the end before it looks at a byte,
- * so a list from anywhere can be read. A writer grows on demand and remembers a failure, so that a sequence of writes is
+ * so a list from anywhere can be read. A writer grows on demand and remembers a failure, so that a sequence of writes
+ * is
  * checked once, at its end.
  */
 #ifndef VN_CORE_LIST_H

@@ -8,21 +8,34 @@
  *
  * Signals. vn_signal() may be called from any thread: it sets bits in the object, marks the object's slot in its
  * context's doorbell, and sends one byte unless one is on its way. Bits that are set before the object has a slot are
- * announced when it gets one, so nothing that happens between the end of an operation and the fetch of its result is lost.
+ * announced when it gets one, so nothing that happens between the end of an operation and the fetch of its result is
+ * lost.
  */
 #ifndef VN_CORE_OBJECT_H
 #define VN_CORE_OBJECT_H
 
 #include "os.h"
 
-enum vn_kind { VN_CONTEXT = 1, VN_OPERATION, VN_INTERFACE, VN_NETWORK, VN_SHARE, VN_SERIALIZATION };
+enum vn_kind {
+  VN_CONTEXT = 1,
+  VN_OPERATION,
+  VN_INTERFACE,
+  VN_NETWORK,
+  VN_SHARE,
+  VN_SERIALIZATION,
+  VN_SWITCH,
+  VN_ENDPOINT,
+  VN_TAP, /* a port like an interface: a tap or an intercept */
+  VN_RULE,
+};
 
 struct vn_doorbell;
 struct vn_object;
 
 struct vn_class {
   enum vn_kind kind;
-  /* The handle is gone (closed, stopped, or its thread ended), or the object was made for nobody any more. Must not block:
+  /* The handle is gone (closed, stopped, or its thread ended), or the object was made for nobody any more. Must not
+   * block:
    * it begins the end, unless VN_OP_STOP already brought it, and drops the reference. May run on any thread. */
   void (*close)(struct vn_object *object);
   /* The last reference is gone. May run on any thread. */

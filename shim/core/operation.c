@@ -4,7 +4,8 @@
  *
  * Theory of operation: see operation.h. The reply belongs to the control thread until the operation is done and to the
  * owner's thread afterwards; the compare-and-swap hands it over. The control thread completes the list: "status", and
- * for a new object "handle", whose number the owner's thread fills in when it fetches the list, because handles are made
+ * for a new object "handle", whose number the owner's thread fills in when it fetches the list, because handles are
+ * made
  * on the thread that they belong to. Until then the new object belongs to the operation and ends with it.
  *
  * VN_OP_STOP takes its target's handle along: it goes when the result is fetched or the operation's handle is closed.
@@ -43,6 +44,19 @@ static void undo(struct vn_operation *operation) {
   struct vn_object *made = operation->job.made;
   operation->job.made = NULL;
   if (made && !VN_BROKEN(8)) made->class->close(made);
+  if (operation->job.given >= 0) vn_socket_close(operation->job.given);
+  operation->job.given = -1;
+}
+
+/* hand_over() - The script has what the operation made. */
+static void hand_over(struct vn_job *job) {
+  struct vn_file_id now;
+  /* Named in two calls, or closed meanwhile, the number may be somebody else's by now. */
+  bool same = job->taken >= 0 && vn_file_id(job->taken, &now) && now.device == job->taken_file.device &&
+              now.inode == job->taken_file.inode;
+  if (same) vn_socket_close(job->taken);
+  job->taken = job->given = -1;
+  job->made = NULL;
 }
 
 /* complete() - Appends what core/ has to say. "handle" comes last: fetch() finds its value in the last 8 bytes. */
@@ -65,6 +79,8 @@ void vn_operation_run(struct vn_operation *operation) {
   uint32_t queued = VN_QUEUED;
   if (!vn_atomic_cas(&operation->state, &queued, VN_RUNNING)) return; /* abandoned while it waited */
   complete(operation, vn_backend()->run(&operation->job));
+  if (operation->job.lent) vn_port_return(operation->job.lent);
+  operation->job.lent = NULL;
   if (!vn_operation_end(operation, VN_DONE)) undo(operation);
 }
 
@@ -88,7 +104,9 @@ static void operation_destroy(struct vn_object *object) {
   struct vn_operation *operation = (struct vn_operation *)object;
   vn_writer_free(&operation->job.result);
   free((void *)operation->job.options);
+  if (operation->job.lent) vn_port_return(operation->job.lent);
   if (operation->job.target) vn_release(operation->job.target);
+  if (operation->job.other) vn_release(operation->job.other);
   free(operation);
   vn_count(&alive, -1);
 }
@@ -104,14 +122,46 @@ static bool legal(uint32_t op, enum vn_kind kind) {
     case VN_OP_NETWORK_FROM_POINTER: return kind == VN_CONTEXT;
     case VN_OP_NETWORK_FROM_SERIALIZATION: return kind == VN_SERIALIZATION;
     case VN_OP_NETWORK_SHARE:
+    case VN_OP_RESERVATION_ADD:
+    case VN_OP_RESERVATION_REMOVE:
+    case VN_OP_RESERVATION_LIST:
     case VN_OP_NETWORK_COPY_SERIALIZATION: return kind == VN_NETWORK;
     case VN_OP_INTERFACE_START: return kind == VN_CONTEXT || kind == VN_NETWORK;
-    case VN_OP_STOP: return kind == VN_INTERFACE || kind == VN_NETWORK || kind == VN_SHARE || kind == VN_SERIALIZATION;
+    case VN_OP_STOP: return kind >= VN_INTERFACE;
     case VN_OP_FORWARD_ADD:
     case VN_OP_FORWARD_REMOVE:
     case VN_OP_FORWARD_LIST: return kind == VN_INTERFACE || kind == VN_NETWORK;
+    case VN_OP_SWITCH_CREATE: return kind == VN_CONTEXT || kind == VN_INTERFACE || kind == VN_NETWORK;
+    case VN_OP_ENDPOINT_OPEN:
+    case VN_OP_PORT_SET:
+    case VN_OP_TAP_OPEN:
+    case VN_OP_INTERCEPT_OPEN:
+    case VN_OP_RULE_ADD: return kind == VN_SWITCH;
     default: return false;
   }
+}
+
+/* second() - The object that the options name beside the target. Handles are looked up on the thread that has them. */
+static int32_t second(struct vn_job *job) {
+  uint64_t handle = vn_list_number(job->options, job->options_length, "object", 0);
+  struct vn_object *object;
+  if (!handle) return VN_OK;
+  int32_t status = handle > INT32_MAX ? -VN_STALE : vn_handle_find((int32_t)handle, &object);
+  if (status) return status;
+  if (object->class->kind != VN_INTERFACE) return -VN_BAD_CALL;
+  vn_retain(object);
+  job->other = object;
+  return VN_OK;
+}
+
+/* borrow() - An interface that a switch is to have is the script's no more from now on, so that it never has two
+ * readers. */
+static int32_t borrow(struct vn_job *job) {
+  struct vn_object *object = job->op == VN_OP_SWITCH_CREATE ? job->target : job->other;
+  if (!object || object->class->kind != VN_INTERFACE) return VN_OK;
+  if (!vn_port_lend((struct vn_port *)object)) return -VN_IN_USE;
+  job->lent = (struct vn_port *)object;
+  return VN_OK;
 }
 
 /**
@@ -133,6 +183,7 @@ int32_t vn_operation_begin(int32_t target, uint32_t op, const uint8_t *options, 
   operation->target = target;
   operation->job = (struct vn_job){.op = op, .doorbell = object->doorbell, .options = copy, .options_length = length};
   operation->job.state = &operation->state;
+  operation->job.taken = operation->job.given = -1;
   if (deadline_ms) operation->job.deadline_ns = vn_monotonic_ns() + deadline_ms * 1000000ull;
   if (copy && length) memcpy(copy, options, length);
   /* The copy is what is checked: the original is JavaScript's memory and may change meanwhile. */
@@ -140,6 +191,10 @@ int32_t vn_operation_begin(int32_t target, uint32_t op, const uint8_t *options, 
   if (!status) {
     vn_retain(object);
     operation->job.target = object;
+    status = second(&operation->job);
+  }
+  if (!status) status = borrow(&operation->job);
+  if (!status) {
     operation->handle = vn_handle_new(object->doorbell->context, &operation->object);
     if (operation->handle < 0) status = operation->handle;
   }
@@ -184,7 +239,7 @@ int32_t vn_operation_fetch(struct vn_operation *operation, uint8_t *out, uint32_
     int32_t handle = vn_handle_new(operation->object.doorbell->context, job->made);
     if (handle > 0) {
       for (int i = 0; i < 4; i++) result->data[result->length - 8 + (uint32_t)i] = (uint8_t)(handle >> 8 * i);
-      job->made = NULL; /* the handle's now */
+      hand_over(job);
     } else {
       undo(operation);
       reply_with(operation, VN_NO_MEMORY, "Cannot make a handle: too many are open");

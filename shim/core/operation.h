@@ -6,7 +6,8 @@
  *      \---------\-------> timeout         the keeper
  *       \---------\------> cancelled       the owner's thread, vn_shutdown()
  *
- * Every arrow is one compare-and-swap, so exactly one of them ends the operation, and whoever wins signals VN_READY_DONE.
+ * Every arrow is one compare-and-swap, so exactly one of them ends the operation, and whoever wins signals
+ * VN_READY_DONE.
  * timeout and cancelled only say that nobody wants the reply any more: the backend may still be at it. When it comes
  * back and finds the operation ended, it undoes what it made.
  */

@@ -3,7 +3,8 @@
  * os.c - time, locks, threads and socket pairs on Linux and macOS.
  *
  * Theory of operation. What the two systems share is POSIX; they differ in three places only. Timed waits: Linux lets a
- * condition variable use the monotonic clock, macOS waits for a relative time instead. Descriptor flags: Linux sets them
+ * condition variable use the monotonic clock, macOS waits for a relative time instead. Descriptor flags: Linux sets
+ * them
  * as the socket is made, macOS afterwards. SIGPIPE: Linux is told with each send, macOS once per socket. Failures come
  * back as a vn_status; nothing here prints or ends the process.
  */
@@ -13,6 +14,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -131,3 +133,10 @@ void vn_socket_ring(int fd) {
 
 void vn_socket_shut(int fd) { shutdown(fd, SHUT_RDWR); }
 void vn_socket_close(int fd) { close(fd); }
+
+bool vn_file_id(int fd, struct vn_file_id *out) {
+  struct stat status;
+  if (fstat(fd, &status)) return false;
+  *out = (struct vn_file_id){(uint64_t)status.st_dev, (uint64_t)status.st_ino};
+  return true;
+}

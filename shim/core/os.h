@@ -39,11 +39,14 @@ typedef _Atomic uint64_t vn_atomic_u64;
 #define vn_atomic_store(p, v) (VN_STEP(), atomic_store(p, v))
 #define vn_atomic_exchange(p, v) (VN_STEP(), atomic_exchange(p, v))
 #define vn_atomic_or(p, v) (VN_STEP(), atomic_fetch_or(p, v))
+#define vn_atomic_and(p, v) (VN_STEP(), atomic_fetch_and(p, v))
 #define vn_atomic_add(p, v) (VN_STEP(), atomic_fetch_add(p, v))
 #define vn_atomic_cas(p, expected, v) (VN_STEP(), atomic_compare_exchange_strong(p, expected, v))
 
 /* Statistics: counted by one thread, read by any. */
 #define vn_count(p, n) ((void)atomic_fetch_add_explicit(p, n, memory_order_relaxed))
+/* The same for one counting thread: without a locked instruction, which costs 5 ns. */
+#define vn_tally(p, n) atomic_store_explicit(p, atomic_load_explicit(p, memory_order_relaxed) + (n), memory_order_relaxed)
 #define vn_counted(p) atomic_load_explicit(p, memory_order_relaxed)
 
 uint64_t vn_monotonic_ns(void);
@@ -81,5 +84,12 @@ int vn_socket_prepare(int fd); /* Makes any socket so. */
 void vn_socket_ring(int fd);
 void vn_socket_shut(int fd); /* Both directions: the peer reads the end. The descriptor stays ours. */
 void vn_socket_close(int fd);
+/* Which file is open there: equal for duplicates, and for nothing else as long as one of them is open (but devices:
+ * they
+ * are equal by name). False: none. */
+struct vn_file_id {
+  uint64_t device, inode;
+};
+bool vn_file_id(int fd, struct vn_file_id *out);
 
 #endif

@@ -9,6 +9,9 @@
  *
  * Descriptors of vn_send() lie in memory that JavaScript may change while we look at it. Each word is loaded once, into
  * a copy that is checked and then used; the frame's bytes may still change, but they are only bytes.
+ *
+ * Loans: a switch that has the port tells who is to hear of it instead of the script, the sink. Any thread may be about
+ * to wake it when it is taken off, so those threads are counted in waking, and the switch waits for them.
  */
 #include "port.h"
 
@@ -16,6 +19,7 @@
 #include "vmnet_shim.h"
 
 #define CHUNK 64u /* descriptors per look: 1.5 KiB of stack */
+#define WAKING_NS 10000u
 
 void vn_port_init(struct vn_port *port, const struct vn_class *class, struct vn_doorbell *doorbell,
                   const struct vn_source *source) {
@@ -23,9 +27,37 @@ void vn_port_init(struct vn_port *port, const struct vn_class *class, struct vn_
   vn_object_init(&port->object, class, doorbell);
 }
 
+/* wake_sink() - Tells the sink, if there is one. It stays good while waking is not zero. */
+static bool wake_sink(struct vn_port *port) {
+  if (!atomic_load(&port->sink)) return false;
+  vn_atomic_add(&port->waking, 1);
+  struct vn_sink *sink = atomic_load(&port->sink);
+  if (sink) sink->wake(sink);
+  vn_atomic_add(&port->waking, -1);
+  return sink;
+}
+
+static void signal_port(struct vn_port *port, uint32_t bits) {
+  if (!wake_sink(port)) vn_signal(&port->object, bits);
+}
+
 static void signal_packets(struct vn_port *port) {
   vn_count(&port->stats.wakes, 1);
-  vn_signal(&port->object, VN_READY_PACKETS);
+  signal_port(port, VN_READY_PACKETS);
+}
+
+bool vn_port_lend(struct vn_port *port) { return !vn_atomic_exchange(&port->lent, 1); }
+
+/* A wake is a few instructions of some other thread's, so this waits no longer than for a lock. */
+void vn_port_sink(struct vn_port *port, struct vn_sink *sink) {
+  atomic_store(&port->sink, sink);
+  while (!sink && !VN_BROKEN(25) && vn_atomic_load(&port->waking)) vn_sleep_ns(WAKING_NS);
+}
+
+/* Whatever the script waited for may have come while it was not told: it looks for itself, and arms anew. */
+void vn_port_return(struct vn_port *port) {
+  vn_atomic_store(&port->lent, 0);
+  if (!VN_BROKEN(26)) vn_signal(&port->object, VN_READY_PACKETS | VN_READY_WRITABLE);
 }
 
 int32_t vn_port_drain(struct vn_port *port, uint8_t *arena, uint32_t arena_length, uint32_t *descriptors, uint32_t max) {
@@ -59,11 +91,12 @@ void vn_port_arrived(struct vn_port *port) {
 
 void vn_port_drained(struct vn_port *port) {
   if (vn_atomic_load(&port->tx_armed) && vn_atomic_exchange(&port->tx_armed, 0)) {
-    vn_signal(&port->object, VN_READY_WRITABLE);
+    signal_port(port, VN_READY_WRITABLE);
   }
 }
 
-/* check() - Copies up to CHUNK descriptors that can be sent. Answers their number; *status says why there are not more. */
+/* check() - Copies up to CHUNK descriptors that can be sent. Answers their number; *status says why there are not more.
+ * */
 static uint32_t check(const struct vn_port *port, uint32_t arena_length, const uint32_t *descriptors, uint32_t count,
                       uint32_t *checked, uint32_t *status) {
   uint32_t n = 0;
@@ -76,6 +109,7 @@ static uint32_t check(const struct vn_port *port, uint32_t arena_length, const u
     if (*status) break;
     checked[0] = offset;
     checked[1] = length;
+    checked[3] = __atomic_load_n(&descriptors[3], __ATOMIC_RELAXED);
   }
   return n;
 }
@@ -114,7 +148,9 @@ int32_t vn_port_send(struct vn_port *port, const uint8_t *arena, uint32_t arena_
 
 void vn_port_fail(struct vn_port *port, uint32_t status) {
   uint32_t works = VN_OK;
-  if (vn_atomic_cas(&port->status, &works, status)) vn_signal(&port->object, VN_READY_STATE);
+  if (!vn_atomic_cas(&port->status, &works, status)) return;
+  vn_signal(&port->object, VN_READY_STATE);
+  if (!VN_BROKEN(27)) wake_sink(port);
 }
 
 void vn_port_get(struct vn_port *port, uint32_t what, struct vn_writer *out) {

@@ -37,6 +37,12 @@ struct vn_port_stats {
   vn_atomic_u64 drains;                /* vn_drain() calls that returned frames */
 };
 
+/* Who hears of a port while a switch has it, instead of the script: of frames, of room, and of its end. wake() may come
+ * from any thread, also when there is nothing, takes no lock and does not wait. */
+struct vn_sink {
+  void (*wake)(struct vn_sink *sink);
+};
+
 struct vn_port {
   struct vn_object object; /* first: a port is an object */
   const struct vn_source *source;
@@ -45,6 +51,9 @@ struct vn_port {
   uint32_t max_count;  /* frames per call */
   vn_atomic_u32 status; /* VN_OK, or why it no longer works */
   vn_atomic_u32 armed, tx_armed;
+  vn_atomic_u32 lent; /* a switch has it: the script can neither drain nor send */
+  _Atomic(struct vn_sink *) sink; /* the switch's, while it has it */
+  vn_atomic_u32 waking;           /* threads that are about to tell the sink */
   struct vn_port_stats stats;
 };
 
@@ -56,6 +65,10 @@ int32_t vn_port_send(struct vn_port *port, const uint8_t *arena, uint32_t arena_
 void vn_port_interest(struct vn_port *port, uint32_t bits);
 void vn_port_arrived(struct vn_port *port); /* the source: frames were made visible */
 void vn_port_drained(struct vn_port *port); /* the source: room was made */
+bool vn_port_lend(struct vn_port *port);    /* only on the script's thread; false: a switch has it already */
+/* Who has it: sets the sink, or takes it off with NULL; then nobody is in its wake() any more when this comes back. */
+void vn_port_sink(struct vn_port *port, struct vn_sink *sink);
+void vn_port_return(struct vn_port *port); /* any thread; the sink is off, and nobody uses the source any more */
 void vn_port_fail(struct vn_port *port, uint32_t status); /* the first status stays; signals VN_READY_STATE */
 struct vn_writer;
 void vn_port_get(struct vn_port *port, uint32_t what, struct vn_writer *out); /* STATE, STATS and ESTIMATE */
@@ -65,6 +78,7 @@ struct vn_ring_port {
   struct vn_port port; /* first */
   struct vn_ring rx;   /* to the script */
   struct vn_ring tx;   /* from the script */
+  bool marked;         /* what the script sends has a meta word of its own: an intercept */
   void (*wake)(struct vn_ring_port *port);
 };
 extern const struct vn_source vn_ring_source;

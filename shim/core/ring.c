@@ -45,6 +45,10 @@ bool vn_ring_fits(struct vn_ring *ring, uint32_t length) {
 }
 
 uint8_t *vn_ring_reserve(struct vn_ring *ring, uint32_t length, uint32_t meta) {
+  return vn_ring_reserve_part(ring, length, length, meta);
+}
+
+uint8_t *vn_ring_reserve_part(struct vn_ring *ring, uint32_t length, uint32_t whole, uint32_t meta) {
   uint32_t filler, need = room(ring, length, &filler);
   if (!has_room(ring, need)) {
     ring->seen_tail = vn_atomic_load(&ring->tail);
@@ -52,10 +56,10 @@ uint8_t *vn_ring_reserve(struct vn_ring *ring, uint32_t length, uint32_t meta) {
   }
   struct vn_record *record = (void *)(ring->bytes + (ring->write & (ring->size - 1)));
   if (filler) {
-    *record = (struct vn_record){.span = filler, .filler = 1};
+    *record = (struct vn_record){.span = filler, .whole = VN_RING_FILLER};
     record = (void *)ring->bytes;
   }
-  *record = (struct vn_record){.length = length, .meta = meta, .span = need - filler};
+  *record = (struct vn_record){.length = length, .meta = meta, .span = need - filler, .whole = whole};
   ring->write += need;
   if (VN_BROKEN(1)) vn_ring_publish(ring), VN_STEP(); /* before the frame's bytes are there */
   return (uint8_t *)(record + 1);

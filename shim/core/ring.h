@@ -13,7 +13,8 @@
 
 #include "os.h"
 
-/* Two cache lines lie between what the producer and what the consumer writes (padding, not alignment: a ring may be part
+/* Two cache lines lie between what the producer and what the consumer writes (padding, not alignment: a ring may be
+ * part
  * of an object from plain malloc). */
 struct vn_ring {
   uint8_t *bytes;
@@ -30,14 +31,16 @@ struct vn_ring {
 struct vn_frame {
   const uint8_t *bytes;
   uint32_t length;
-  uint32_t meta; /* VN_META_* */
+  uint32_t meta;  /* VN_META_* */
+  uint32_t whole; /* its length before it was cut */
 };
 
 struct vn_record {
   uint32_t length, meta; /* of the frame that follows */
   uint32_t span;         /* bytes to the next record */
-  uint32_t filler;       /* not a frame: the rest of the ring is skipped */
+  uint32_t whole;        /* the frame's length before it was cut, or VN_RING_FILLER */
 };
+#define VN_RING_FILLER UINT32_MAX /* not a frame: the rest of the ring is skipped */
 
 int vn_ring_init(struct vn_ring *ring, uint32_t size); /* 0 or a vn_status */
 void vn_ring_destroy(struct vn_ring *ring);
@@ -45,6 +48,8 @@ void vn_ring_destroy(struct vn_ring *ring);
 /* Producer. Room for one frame, in which the caller writes length bytes, or NULL when the ring is full (a frame of half
  * the ring or more never fits). Nothing is seen by the consumer before vn_ring_publish(). */
 uint8_t *vn_ring_reserve(struct vn_ring *ring, uint32_t length, uint32_t meta);
+/* The same for the beginning of a longer frame. */
+uint8_t *vn_ring_reserve_part(struct vn_ring *ring, uint32_t length, uint32_t whole, uint32_t meta);
 void vn_ring_publish(struct vn_ring *ring);
 bool vn_ring_fits(struct vn_ring *ring, uint32_t length); /* looks at the shared tail; for the re-check after arming */
 
@@ -53,13 +58,14 @@ bool vn_ring_fits(struct vn_ring *ring, uint32_t length); /* looks at the shared
 static inline bool vn_ring_peek(struct vn_ring *ring, struct vn_frame *frame) {
   if (ring->read == ring->seen_head && (ring->seen_head = vn_atomic_load(&ring->head)) == ring->read) return false;
   const struct vn_record *record = (const void *)(ring->bytes + (ring->read & (ring->size - 1)));
-  if (record->filler) { /* Never the last one: it is published together with the frame that did not fit. */
+  if (record->whole == VN_RING_FILLER) { /* Never the last: it is published together with the frame that did not fit. */
     ring->read += record->span;
     record = (const void *)ring->bytes;
   }
   frame->bytes = (const uint8_t *)(record + 1);
   frame->length = record->length;
   frame->meta = record->meta;
+  frame->whole = record->whole;
   return true;
 }
 

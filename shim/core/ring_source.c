@@ -33,7 +33,7 @@ static int32_t receive(struct vn_port *port, uint8_t *arena, uint32_t arena_leng
     if (!count) now = vn_realtime_ns();
     descriptors[0] = (uint32_t)used;
     descriptors[1] = length;
-    descriptors[2] = frame.length;
+    descriptors[2] = frame.whole;
     descriptors[3] = frame.meta;
     descriptors[4] = (uint32_t)now;
     descriptors[5] = (uint32_t)(now >> 32);
@@ -56,8 +56,9 @@ static int32_t transmit(struct vn_port *port, const uint8_t *arena, const uint32
   struct vn_ring_port *ends = (struct vn_ring_port *)port;
   uint64_t bytes = 0;
   uint32_t taken = 0;
+  if (!ends->tx.bytes) return -VN_BAD_CALL; /* a tap: nobody is there to take it */
   for (; taken < count; taken++, descriptors += VN_DESCRIPTOR_WORDS) {
-    uint8_t *room = vn_ring_reserve(&ends->tx, descriptors[1], 0);
+    uint8_t *room = vn_ring_reserve(&ends->tx, descriptors[1], ends->marked ? descriptors[3] : 0);
     if (!room) break;
     memcpy(room, arena + descriptors[0], descriptors[1]);
     bytes += descriptors[1];

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
 /*
- * switch.c - one look at the source's set and one at the destination's: two cache lines per frame. A counter says how many
+ * switch.c - one look at the source's set and one at the destination's: two cache lines per frame. A counter says how
+ * many
  * entries each port has, so that fairness needs no search.
  */
 #include "switch.h"
 
 #include <string.h>
 
-#define COUNT(table, port, what) (vn_count(&(port)->what, 1), vn_count(&(table)->what, 1))
-#define AGE (uint32_t)(VN_SWITCH_AGE_NS >> 20)
+#define COUNT(table, port, what) (vn_tally(&(port)->what, 1), vn_tally(&(table)->what, 1))
 
 struct vn_switch_port vn_switch_everywhere;
 
@@ -27,18 +27,19 @@ static struct vn_switch_entry *set_of(struct vn_switch *table, uint64_t address)
 }
 
 static bool live(const struct vn_switch *table, const struct vn_switch_entry *entry) {
-  return entry->address != 0 && table->now - entry->seen < AGE;
+  return entry->address != 0 && table->now - entry->seen < (uint32_t)(table->age_ns >> 20);
 }
 
 static void drop_entry(struct vn_switch *table, struct vn_switch_entry *entry) {
-  if (entry->address != 0) table->ports[entry->port]->addresses--;
+  if (entry->address != 0) vn_tally(&table->ports[entry->port]->addresses, -1);
   entry->address = 0;
 }
 
 /* A place for a new address of that port, or NULL when the others' entries deserve to stay. */
 static struct vn_switch_entry *make_room(struct vn_switch *table, struct vn_switch_entry *set,
                                          const struct vn_switch_port *port) {
-  bool full = port->addresses >= VN_SWITCH_PORT_ADDRESSES;
+  uint32_t own = vn_counted(&port->addresses);
+  bool full = own >= VN_SWITCH_PORT_ADDRESSES;
   struct vn_switch_entry *best = NULL;
   uint32_t best_holds = 0;
   for (uint32_t i = 0; i < VN_SWITCH_WAYS; i++) {
@@ -48,8 +49,8 @@ static struct vn_switch_entry *make_room(struct vn_switch *table, struct vn_swit
       continue;
     }
     if (full && entry->port != port->id) continue;
-    uint32_t holds = table->ports[entry->port]->addresses;
-    if (entry->port != port->id && holds <= port->addresses) continue;
+    uint32_t holds = vn_counted(&table->ports[entry->port]->addresses);
+    if (entry->port != port->id && holds <= own) continue;
     if (best == NULL || holds > best_holds ||
         (holds == best_holds && table->now - entry->seen > table->now - best->seen)) {
       best = entry;
@@ -57,6 +58,14 @@ static struct vn_switch_entry *make_room(struct vn_switch *table, struct vn_swit
     }
   }
   return best;
+}
+
+static void meet(struct vn_switch_port *port, uint64_t address) {
+  if (vn_counted(&port->first) == 0) atomic_store_explicit(&port->first, address, memory_order_relaxed);
+}
+
+void vn_switch_meet(struct vn_switch_port *port, const uint8_t *frame, uint32_t length) {
+  if (length >= VN_ETHERNET_HEADER && !(frame[6] & 1)) meet(port, address_at(frame + 6));
 }
 
 static void learn(struct vn_switch *table, struct vn_switch_port *port, uint64_t address) {
@@ -74,12 +83,14 @@ static void learn(struct vn_switch *table, struct vn_switch_port *port, uint64_t
   if (entry == NULL) return;
   drop_entry(table, entry);
   *entry = (struct vn_switch_entry){address, table->now, port->id};
-  port->addresses++;
+  vn_tally(&port->addresses, 1);
+  meet(port, address);
 }
 
 void vn_switch_init(struct vn_switch *table, uint64_t seed) {
   memset(table, 0, sizeof *table);
   table->seed = seed;
+  table->age_ns = VN_SWITCH_AGE_NS;
 }
 
 bool vn_switch_add(struct vn_switch *table, struct vn_switch_port *port) {
@@ -87,14 +98,15 @@ bool vn_switch_add(struct vn_switch *table, struct vn_switch_port *port) {
     if (table->ports[id] != NULL) continue;
     table->ports[id] = port;
     port->id = id;
-    port->addresses = 0;
+    vn_atomic_store(&port->addresses, 0);
+    vn_atomic_store(&port->first, 0);
     return true;
   }
   return false;
 }
 
 void vn_switch_remove(struct vn_switch *table, struct vn_switch_port *port) {
-  for (uint32_t set = 0; set < VN_SWITCH_SETS && port->addresses > 0; set++)
+  for (uint32_t set = 0; set < VN_SWITCH_SETS && vn_counted(&port->addresses) > 0; set++)
     for (uint32_t i = 0; i < VN_SWITCH_WAYS; i++)
       if (table->sets[set][i].address != 0 && table->sets[set][i].port == port->id)
         drop_entry(table, &table->sets[set][i]);

@@ -2,12 +2,17 @@
 /*
  * backend.c - the backend of macOS: which file does what.
  *
- * An object is one of three sorts: vmnet's own (nic.c, network.c), what this process has of other processes' networks
- * (joined.c: embedded/'s objects), or what vmnet-host has for it, which is of the second sort too once it exists.
+ * An object is one of four sorts: vmnet's own (nic.c, network.c), what this process has of other processes' networks
+ * (joined.c: embedded/'s objects), what vmnet-host has for it, which is of the second sort too once it exists, or the
+ * data plane's (plane/), whose switch of a network of vmnet is the one that sharing has (share.c).
  */
+#include "embedded/holder.h"
 #include "embedded/share.h"
 #include "network.h"
+#include "plane/loan.h"
+#include "plane/plane.h"
 #include "system.h"
+#include "uplink.h"
 #include "vmnet_shim.h"
 
 #define LATEST_NS 10000000000ull /* a stop took about 90 ms where it was measured; after this it goes on unwatched */
@@ -55,31 +60,38 @@ static uint32_t of_context(struct vn_job *job) {
     case VN_OP_NETWORK_JOIN: return vn_mac_joined_run(job);
     case VN_OP_INTERFACE_START: return vn_mac_needs_host() ? vn_mac_host_run(job) : interface_start(job);
     case VN_OP_NETWORK_FROM_POINTER: return vn_mac_network_from_pointer(job);
+    case VN_OP_SWITCH_CREATE: return vn_board_new(job);
     default: return VN_BAD_CALL;
   }
 }
 
-static uint32_t network_share(struct vn_job *job, struct vn_mac_network *network) {
+static uint32_t with_network(struct vn_job *job, struct vn_mac_network *network,
+                             uint32_t (*run)(struct vn_job *job, struct vn_mac_network *network)) {
   if (!vn_mac_network_enter(network)) return vn_fail(job, VN_GONE, NULL, "The network ended");
-  uint32_t status = vn_mac_network_share(job, network);
+  uint32_t status = run(job, network);
   vn_mac_network_leave(network);
   return status;
 }
 
 static uint32_t of_network(struct vn_job *job, struct vn_mac_network *network) {
   switch (job->op) {
-    case VN_OP_NETWORK_SHARE: return network_share(job, network);
+    case VN_OP_NETWORK_SHARE: return with_network(job, network, vn_mac_network_share);
+    case VN_OP_SWITCH_CREATE: return with_network(job, network, vn_mac_network_switch);
     case VN_OP_NETWORK_COPY_SERIALIZATION: return vn_mac_network_serialize(job);
     case VN_OP_INTERFACE_START: return interface_start(job);
     case VN_OP_STOP: return stop(job, stop_network);
     case VN_OP_FORWARD_LIST:
     case VN_OP_FORWARD_ADD:
     case VN_OP_FORWARD_REMOVE: return vn_mac_network_forward(job, network);
+    case VN_OP_RESERVATION_LIST:
+    case VN_OP_RESERVATION_ADD:
+    case VN_OP_RESERVATION_REMOVE: return vn_mac_network_reserve(job, network);
     default: return VN_BAD_CALL;
   }
 }
 
 static uint32_t of_interface(struct vn_job *job, struct vn_mac_nic *nic) {
+  if (job->op == VN_OP_SWITCH_CREATE) return vn_board_new(job);
   return job->op == VN_OP_STOP ? stop(job, stop_interface) : vn_mac_forward(job, nic);
 }
 
@@ -87,6 +99,7 @@ static uint32_t mac_run(struct vn_job *job) {
   struct vn_object *target = job->target;
   if (target->class->kind == VN_CONTEXT) return of_context(job);
   if (vn_mac_is_joined(target)) return vn_mac_joined_run(job);
+  if (vn_plane_has(target)) return vn_plane_run(job);
   switch (target->class->kind) {
     case VN_NETWORK: return of_network(job, (struct vn_mac_network *)target);
     case VN_INTERFACE: return of_interface(job, (struct vn_mac_nic *)target);
@@ -104,11 +117,17 @@ static uint32_t interface_get(struct vn_mac_nic *nic, uint32_t what, struct vn_w
 
 static uint32_t mac_get(struct vn_object *object, uint32_t what, struct vn_writer *out) {
   if (vn_mac_is_joined(object)) return vn_mac_joined_get(object, what, out);
+  if (vn_plane_has(object)) return vn_plane_get(object, what, out);
   if (object->class->kind == VN_NETWORK) return vn_mac_network_get((struct vn_mac_network *)object, what, out);
   if (object->class->kind == VN_INTERFACE) return interface_get((struct vn_mac_nic *)object, what, out);
   if (what != VN_GET_STATE) return VN_BAD_CALL;
   vn_write_number(out, "status", object->class->kind == VN_SHARE ? vn_share_state(object) : VN_OK);
   return VN_OK;
+}
+
+/* Interfaces on networks of other processes, and of vmnet-host, are pairs of rings. */
+static uint32_t mac_lend(struct vn_job *job, struct vn_object *interface, const struct vn_loan *loan) {
+  return vn_holder_has(interface) ? vn_nic_lend(job, interface, loan) : vn_mac_nic_lend(job, interface, loan);
 }
 
 /* Networks end their interfaces themselves, in their order; the others are told here. */
@@ -133,6 +152,7 @@ const struct vn_backend *vn_backend(void) {
       .get = mac_get,
       .shutdown = mac_shutdown,
       .alive = mac_alive,
+      .lend = mac_lend,
       .init = mac_init,
   };
   return &backend;

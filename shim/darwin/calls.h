@@ -2,7 +2,8 @@
 /*
  * calls.h - the calls of macOS that system.c and network.c need and that other systems lack, or have in another shape.
  *
- * Over the doubles on Linux they are declared here; getxattr() takes two arguments less there, so the doubles have it under
+ * Over the doubles on Linux they are declared here; getxattr() takes two arguments less there, so the doubles have it
+ * under
  * another name, and geteuid() too, which answers what the script says.
  */
 #ifndef VN_DARWIN_CALLS_H

@@ -26,7 +26,7 @@ CROSS_LINK = $(CROSS_LD) -arch $* -platform_version macos $(MACOS) $(MACOS) -dea
 STUBS := $(addprefix darwin/sdk/,libSystem.tbd vmnet.tbd CoreFoundation.tbd)
 # The standard headers of the cross build: each of them leads to libc.h.
 LIBC_HEADERS := $(addsuffix .h,arpa/inet crt_externs dirent dlfcn errno fcntl ifaddrs limits net/ethernet net/if \
-  netinet/in poll pthread signal spawn stdio stdlib string sys/random sys/socket sys/stat sys/sysctl sys/types sys/uio \
+  netinet/in netinet/tcp poll pthread signal spawn stdio stdlib string sys/random sys/socket sys/stat sys/sysctl sys/types sys/uio \
   sys/un sys/wait sys/xattr time unistd)
 
 DYLIB_SOURCES := $(sort $(CORE) $(SWITCHED) $(filter-out darwin/sdk_check.c,$(DARWIN)))

@@ -2,10 +2,13 @@
 /*
  * dictionary.c - vmnet's keys: options to its dictionaries, and its dictionaries to lists.
  *
- * Theory of operation. One table has every key: the text it is known by here, the framework's variable for it, what kind of
- * value it has, whether it goes in, and since which macOS. Lists use the text of the table, which is the variable's name
+ * Theory of operation. One table has every key: the text it is known by here, the framework's variable for it, what
+ * kind of
+ * value it has, whether it goes in, and since which macOS. Lists use the text of the table, which is the variable's
+ * name
  * without "_key"; dictionaries use what the variable says, and only where it is absent the table's. So an option is
- * refused when it is not in the table or newer than this macOS, while whatever vmnet answers is passed on, known or not.
+ * refused when it is not in the table or newer than this macOS, while whatever vmnet answers is passed on, known or
+ * not.
  */
 #include <stdio.h>
 #include <string.h>

@@ -2,7 +2,8 @@
 /*
  * errors.c - what vmnet's answers really mean.
  *
- * vmnet says "failure" and "out of memory" for most of what can be wrong, so privileges are looked at first. The causes are
+ * vmnet says "failure" and "out of memory" for most of what can be wrong, so privileges are looked at first. The causes
+ * are
  * those that users of vmnet have reported; none of them was seen on hardware by this project.
  */
 #include <stdio.h>

@@ -3,8 +3,10 @@
  * forward.c - port forwarding rules of a classic interface.
  *
  * Theory of operation. vmnet's handlers run on a queue of its own and may come late or never, so whatever they touch is
- * counted memory: one reference is the handler's, one the waiting thread's. A call that answers anything but success calls
- * no handler. vmnet does not say why it refuses a rule, so the list is asked for first: whether a port is taken, or there
+ * counted memory: one reference is the handler's, one the waiting thread's. A call that answers anything but success
+ * calls
+ * no handler. vmnet does not say why it refuses a rule, so the list is asked for first: whether a port is taken, or
+ * there
  * is nothing to remove, is known from there.
  *
  * The functions for both families are of macOS 12; before, there are those for IPv4 alone. On an interface of a network

@@ -22,6 +22,7 @@
  *   VN_OP_INTERFACE_START       reply: "object", "token" and vmnet's parameters
  *   VN_OP_NETWORK_SHARE         of a network; reply: "object" (the share) and "token"
  *   VN_OP_FORWARD_*             of a network or an interface
+ *   VN_OP_RESERVATION_*         of a network
  *   VN_OP_SHARED_INTERFACES
  *   VN_OP_STOP                  of any object; reply when it has ended
  */
@@ -41,7 +42,7 @@ struct vn_hosted;    /* an object of vmnet-host */
 
 /* The hosted object that a joined network stands for, or NULL: the network is some other process's. */
 struct vn_hosted *vn_hosted_of(struct vn_network *network);
-uint32_t vn_hosted_run(struct vn_job *job, struct vn_hosted *hosted);   /* VN_OP_FORWARD_* there; blocks */
+uint32_t vn_hosted_run(struct vn_job *job, struct vn_hosted *hosted);   /* VN_OP_FORWARD_* or VN_OP_RESERVATION_* there; blocks */
 uint32_t vn_hosted_share(struct vn_job *job, struct vn_hosted *hosted); /* VN_OP_NETWORK_SHARE there; blocks */
 void vn_hosted_leases(const struct vn_hosted *hosted, struct vn_writer *out); /* of an interface */
 /* Waits until vmnet-host has ended it too. VN_OK, or the job's failure: late, or nobody waits any more. */

@@ -92,7 +92,8 @@ struct vn_hosted *vn_hosted_of(struct vn_network *network) {
   return attachment != NULL && attachment->ended == network_ended ? (struct vn_hosted *)attachment : NULL;
 }
 
-/* The object of a reply, with one reference; takes the one to the link over. VN_OK, or the job's failure and it is ended. */
+/* The object of a reply, with one reference; takes the one to the link over. VN_OK, or the job's failure and it is
+ * ended. */
 static uint32_t make(struct vn_job *job, struct vn_host_link *link, const struct vn_host_reply *reply,
                      struct vn_hosted **out) {
   static void (*const nothing)(void *) = free; /* of NULL */

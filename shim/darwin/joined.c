@@ -7,6 +7,7 @@
 #include "embedded/network.h"
 #include "host_link.h"
 #include "network.h"
+#include "plane/plane.h"
 #include "vmnet_shim.h"
 
 bool vn_mac_is_joined(struct vn_object *object) { return vn_holder_has(object) || vn_hosted_is_share(object); }
@@ -23,7 +24,10 @@ static uint32_t of_hosted(struct vn_job *job, struct vn_network *network, struct
     case VN_OP_NETWORK_SHARE: return vn_hosted_share(job, hosted);
     case VN_OP_FORWARD_ADD:
     case VN_OP_FORWARD_REMOVE:
-    case VN_OP_FORWARD_LIST: return vn_hosted_run(job, hosted);
+    case VN_OP_FORWARD_LIST:
+    case VN_OP_RESERVATION_ADD:
+    case VN_OP_RESERVATION_REMOVE:
+    case VN_OP_RESERVATION_LIST: return vn_hosted_run(job, hosted);
     case VN_OP_STOP: return stop(job, network, hosted);
     default: return vn_holder_run(job);
   }
@@ -38,6 +42,8 @@ uint32_t vn_mac_joined_run(struct vn_job *job) {
   if (vn_hosted_is_share(target)) return vn_hosted_share_stop(job);
   if (target->class->kind == VN_SHARE) return vn_holder_run(job);
   struct vn_network *network = vn_holder_network(target);
+  if (job->op == VN_OP_SWITCH_CREATE)
+    return target->class->kind == VN_NETWORK ? vn_board_on(job, network) : vn_board_new(job);
   struct vn_hosted *hosted = vn_hosted_of(network);
   return hosted != NULL ? of_hosted(job, network, hosted) : vn_holder_run(job);
 }

@@ -119,7 +119,8 @@ static void pass_on(struct vn_mac_network *network, const struct vn_mac_lease *e
 void vn_mac_leases_look(struct vn_mac_network *network, const struct vn_lease_file *file, bool first) {
   struct vn_mac_leases *all = network->leases;
   uint64_t now = vn_realtime_ns() / 1000000000;
-  /* The table is changed here alone: by the creator before the network is made, then by one thread. The lock is for those
+  /* The table is changed here alone: by the creator before the network is made, then by one thread. The lock is for
+   * those
    * who read it. */
   if (file->hash == 0 || (file->hash == all->hash && (now < all->expires || VN_BROKEN(60)))) return;
   struct vn_mac_lease *table = malloc((file->count + 1) * sizeof *table);

@@ -2,9 +2,12 @@
 /*
  * leases.h - the leases of macOS's DHCP server, which vmnet does not tell: they are in a file.
  *
- * Theory of operation. bootpd writes /var/db/dhcpd_leases anew with every change, newest lease first, all networks in one
- * file, and never takes an expired lease out. While a network is open, the thread of networks.c reads the file every half
- * second; only when its bytes have changed, or a lease ran out, are a network's leases made anew, compared with the last,
+ * Theory of operation. bootpd writes /var/db/dhcpd_leases anew with every change, newest lease first, all networks in
+ * one
+ * file, and never takes an expired lease out. While a network is open, the thread of networks.c reads the file every
+ * half
+ * second; only when its bytes have changed, or a lease ran out, are a network's leases made anew, compared with the
+ * last,
  * and the differences put into its queue of 256 events. What the file says is written by guests in part (names, client
  * identifiers): it is read with every length checked, 1 MiB and 4096 leases of it at the most.
  */

@@ -2,7 +2,8 @@
 /*
  * network.c - a network object: made from options, from a serialization or from somebody's pointer.
  *
- * All three ways end the same: what vmnet says of the network is read back, the member starts, and the reply is written. A
+ * All three ways end the same: what vmnet says of the network is read back, the member starts, and the reply is
+ * written. A
  * failure on the way, or nobody who wants it any more, ends the network as its stop would.
  */
 #include "network.h"
@@ -30,6 +31,7 @@ static void network_destroy(struct vn_object *object) {
   if (network->ref != NULL) CFRelease(network->ref); /* it was never listed */
   vn_mac_leases_free(network->leases);
   vn_writer_free(&network->forwards);
+  vn_writer_free(&network->reservations);
   vn_lock_destroy(&network->lock);
   free(network);
 }
@@ -63,8 +65,10 @@ static void read_back(struct vn_mac_network *network) {
   network->gateway = address == network->base ? network->base + 1 : address;
 }
 
-/* Starts the member. Its parameters are not the network's, but for MTU and mode. It asks for no offload; users of vmnet report
- * that one interface without TSO turns it off for all that share its bridge, so guests with TSO may be slower for it: not
+/* Starts the member. Its parameters are not the network's, but for MTU and mode. It asks for no offload; users of vmnet
+ * report
+ * that one interface without TSO turns it off for all that share its bridge, so guests with TSO may be slower for it:
+ * not
  * verified on hardware. */
 static uint32_t start_member(struct vn_job *job, struct vn_mac_network *network) {
   struct vn_mac_start start = {.network = network, .wake = vn_mac_uplink_wake, .sink = &network->waker};
@@ -83,7 +87,8 @@ static uint32_t start_member(struct vn_job *job, struct vn_mac_network *network)
   return VN_OK;
 }
 
-/* vmnet does not tell its DHCP range. Classic interfaces report one that goes from the address after the gateway's to the
+/* vmnet does not tell its DHCP range. Classic interfaces report one that goes from the address after the gateway's to
+ * the
  * last of the subnet; that network objects have the same one was not verified on hardware. */
 static void write_reply(const struct vn_mac_network *network, struct vn_writer *out) {
   struct vn_network_options told;
@@ -164,7 +169,8 @@ uint32_t vn_mac_network_make(struct vn_job *job, const struct vn_mac_origin *ori
   network->bits = options->bits;
   network->gateway = options->gateway;
   copy_entries(&network->forwards, &options->forwards);
-  uint32_t status = network->forwards.failed ? VN_NO_MEMORY : vn_mac_network_list(network, origin->alone);
+  copy_entries(&network->reservations, &options->reservations);
+  uint32_t status = network->forwards.failed || network->reservations.failed ? VN_NO_MEMORY : vn_mac_network_list(network, origin->alone);
   if (status == VN_OK) return bring_up(job, network, origin);
   vn_release(&network->object);
   if (status == VN_IN_USE) return vn_fail(job, status, "ipv4Subnet", "it overlaps the subnet of another network");
@@ -200,6 +206,13 @@ uint32_t vn_mac_network_forward(struct vn_job *job, struct vn_mac_network *netwo
   if (job->op != VN_OP_FORWARD_LIST)
     return vn_fail(job, VN_UNSUPPORTED, NULL, "vmnet takes a network's forwarding rules only when it is created");
   copy_entries(&job->result, &network->forwards);
+  return VN_OK;
+}
+
+uint32_t vn_mac_network_reserve(struct vn_job *job, struct vn_mac_network *network) {
+  if (job->op != VN_OP_RESERVATION_LIST)
+    return vn_fail(job, VN_UNSUPPORTED, NULL, "macOS takes the reservations of a network when it is created, and only then");
+  copy_entries(&job->result, &network->reservations);
   return VN_OK;
 }
 

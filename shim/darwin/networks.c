@@ -2,11 +2,15 @@
 /*
  * networks.c - all networks of the process, their end, and the thread that sees to both their leases and their end.
  *
- * Theory of operation. A network is listed from before vmnet is asked for it until vmnet has nothing of it any more, and
- * the thread runs as long as there is one. Its end begins on any thread, which only tells everybody: interfaces on it fail
+ * Theory of operation. A network is listed from before vmnet is asked for it until vmnet has nothing of it any more,
+ * and
+ * the thread runs as long as there is one. Its end begins on any thread, which only tells everybody: interfaces on it
+ * fail
  * with VN_GONE and begin their stop, joined processes hear it. The rest happens step by step on the thread, which never
- * waits for vmnet: when no call uses the network and no interface is on it, the member's stop begins; when that is over too,
- * vmnet's reference is given back, and only then is the subnet free. A step that vmnet never finishes holds up this network
+ * waits for vmnet: when no call uses the network and no interface is on it, the member's stop begins; when that is over
+ * too,
+ * vmnet's reference is given back, and only then is the subnet free. A step that vmnet never finishes holds up this
+ * network
  * alone, which stays listed and counts as alive.
  */
 #include "calls.h"

@@ -2,11 +2,14 @@
 /*
  * nic.c - the life of an interface: start, stop, and what vmnet's blocks hold of it meanwhile.
  *
- * Theory of operation: see nic.h. References: one is the caller's of the start, later the handle's. Another is vmnet's: it
- * is taken before vmnet is asked to start, and dropped when it failed or answered NULL (then no handler comes), or else at
+ * Theory of operation: see nic.h. References: one is the caller's of the start, later the handle's. Another is vmnet's:
+ * it
+ * is taken before vmnet is asked to start, and dropped when it failed or answered NULL (then no handler comes), or else
+ * at
  * the end of the stop. So a start that hangs for ever keeps the record for ever, and whatever comes late finds it.
  *
- * Who sees the start through is decided under the lock of the wait: the thread that waits, or the handler when nobody waits
+ * Who sees the start through is decided under the lock of the wait: the thread that waits, or the handler when nobody
+ * waits
  * any more; then a success is stopped at once, on the queues as any other.
  *
  * An event may have been on its way when the callback was taken off, and reach its queue at any time until the

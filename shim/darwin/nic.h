@@ -2,19 +2,25 @@
 /*
  * nic.h - a vmnet interface: started and stopped here, read and written by whoever it belongs to.
  *
- * Theory of operation. An interface has two serial queues of its own. On events run vmnet's event block and, before it, the
+ * Theory of operation. An interface has two serial queues of its own. On events run vmnet's event block and, before it,
+ * the
  * start handler; on control runs the stop sequence, which may hang without holding up anybody else. The blocks hold one
- * reference to the interface, which goes when the framework is done with it: after the stop's completion, and behind the
+ * reference to the interface, which goes when the framework is done with it: after the stop's completion, and behind
+ * the
  * last event.
  *
- * Events. The block sets pending, then tells the sink: a context's doorbell through the port's arming, or the thread of a
- * switch. It takes no lock and allocates nothing. Who reads clears pending first and then reads until vmnet says "none", so
+ * Events. The block sets pending, then tells the sink: a context's doorbell through the port's arming, or the thread of
+ * a
+ * switch. It takes no lock and allocates nothing. Who reads clears pending first and then reads until vmnet says
+ * "none", so
  * an event that comes too late for the reading is found set. After 64 events in a row that nobody looked at, the block
  * sleeps a millisecond: vmnet goes on calling while a script is busy.
  *
- * Stopping, from any state, any number of times: the port fails, so no new call gets in; on control the callback is taken
+ * Stopping, from any state, any number of times: the port fails, so no new call gets in; on control the callback is
+ * taken
  * off, calls of vmnet_read() and vmnet_write() that are inside come out, the events queue runs dry, and only then
- * vmnet_stop_interface() is called; its completion ends the object. Calls are let in through a gate: a count with one bit
+ * vmnet_stop_interface() is called; its completion ends the object. Calls are let in through a gate: a count with one
+ * bit
  * for "closed".
  */
 #ifndef VN_DARWIN_NIC_H
@@ -71,7 +77,8 @@ struct vn_mac_start {
   void *sink;
 };
 
-/* Starts one; blocks until vmnet answers, the job's deadline, or nobody wants it any more: then a late success is stopped.
+/* Starts one; blocks until vmnet answers, the job's deadline, or nobody wants it any more: then a late success is
+ * stopped.
  * Parameters, unknown ones too, go to the job's result. VN_OK or the job's failure. */
 uint32_t vn_mac_nic_start(struct vn_job *job, const struct vn_mac_start *start, struct vn_mac_nic **out);
 void vn_mac_nic_begin_stop(struct vn_mac_nic *nic);                  /* any thread; does not block */
@@ -85,18 +92,21 @@ int32_t vn_mac_nic_read(struct vn_mac_nic *nic, uint8_t *arena, uint32_t arena_l
                         bool *more);
 int32_t vn_mac_nic_write(struct vn_mac_nic *nic, const uint8_t *arena, const uint32_t *descriptors, uint32_t count);
 
-/* A call of vmnet on this interface beside read and write, such as a forward's: let in while the interface works, counted in
+/* A call of vmnet on this interface beside read and write, such as a forward's: let in while the interface works,
+ * counted in
  * inside, so that the stop does not overtake it. Not to be held while waiting for a handler. */
 bool vn_mac_nic_enter(struct vn_mac_nic *nic);
 void vn_mac_nic_leave(struct vn_mac_nic *nic);
 
-/* Of those on a network, except the member: each one's port fails with that status and its stop begins; how many have not
+/* Of those on a network, except the member: each one's port fails with that status and its stop begins; how many have
+ * not
  * ended. An interface counts from before vmnet is asked to start it until vmnet has let go of it. */
 void vn_mac_nics_end(struct vn_mac_network *network, uint32_t status);
 uint32_t vn_mac_nics_on(struct vn_mac_network *network);
 bool vn_mac_nic_has_ended(struct vn_mac_nic *nic); /* vmnet has let go of it, or it never started */
 
-/* Between the files of an interface. nic_source.c: vmnet's event; the gate's end: true for the first, who then is inside.
+/* Between the files of an interface. nic_source.c: vmnet's event; the gate's end: true for the first, who then is
+ * inside.
  * nic.c: the last one has left a closed gate. */
 void vn_mac_nic_event(struct vn_mac_nic *nic, uint64_t estimate);
 bool vn_mac_nic_shut(struct vn_mac_nic *nic);

@@ -2,15 +2,19 @@
 /*
  * nic_source.c - vmnet as a port's source: its events, its reads and writes, and the gate that they pass.
  *
- * Theory of operation. Reading: pending is cleared first, then vmnet_read() is called until it says "none" or there is no
- * room. An event that comes too late for the last call finds pending clear and leaves it set, and port.c looks at it once
+ * Theory of operation. Reading: pending is cleared first, then vmnet_read() is called until it says "none" or there is
+ * no
+ * room. An event that comes too late for the last call finds pending clear and leaves it set, and port.c looks at it
+ * once
  * more after it armed the port. Only a call that said "none" makes vmnet tell of the next frame, so a short read is
  * followed by another; when the room ran out instead, pending is left set: whoever looks next has to read. Packets go
- * straight into the arena, each to a slot of its own, and every descriptor is made anew before every call, because vmnet
+ * straight into the arena, each to a slot of its own, and every descriptor is made anew before every call, because
+ * vmnet
  * writes to them.
  *
  * Writing: vmnet takes a batch, a part of it, or nothing. When its buffers are full (1007) the rest is the caller's:
- * nothing ever says that there is room again. Any other refusal may be one frame's fault, so the frames of that batch are
+ * nothing ever says that there is room again. Any other refusal may be one frame's fault, so the frames of that batch
+ * are
  * sent one by one, and the bad ones are dropped and counted.
  *
  * The gate: a call of vmnet adds one to inside and takes it away afterwards. The stop sets the topmost bit once, after
@@ -176,7 +180,8 @@ int32_t vn_mac_nic_read(struct vn_mac_nic *nic, uint8_t *arena, uint32_t arena_l
 
 /* Writing. */
 
-/* One vmnet_write(). How many of the frames it took, and in *status why not all. A refusal may say that some were taken;
+/* One vmnet_write(). How many of the frames it took, and in *status why not all. A refusal may say that some were
+ * taken;
  * when it says all of them, it has left the count alone. */
 static uint32_t write_some(struct vn_mac_nic *nic, struct batch *batch, uint32_t first, uint32_t frames,
                            vmnet_return_t *status) {

@@ -3,7 +3,8 @@
  * sdk_check.c - compares what sdk/ declares with the SDK of a Mac, when it is compiled on one. Elsewhere it is empty.
  *
  * The headers of vmnet, dispatch, XPC, Blocks and CoreFoundation compare themselves wherever they are included. Here
- * come the C library, which only the cross build takes from sdk/, and vmnet's status codes, which vmnet_shim.h declares.
+ * come the C library, which only the cross build takes from sdk/, and vmnet's status codes, which vmnet_shim.h
+ * declares.
  */
 #undef _FORTIFY_SOURCE
 #define _FORTIFY_SOURCE 0 /* memcpy() and others would be macros */
@@ -25,6 +26,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -33,6 +36,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/sysctl.h>
 #include <sys/un.h>

@@ -1,9 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * serialization.c - the ways to a network that this process has already: vmnet's serialization, and a pointer of somebody
- * else's. Each makes one more object of the same network, which has a member of its own and gives its own reference back.
+ * serialization.c - the ways to a network that this process has already: vmnet's serialization, and a pointer of
+ * somebody
+ * else's. Each makes one more object of the same network, which has a member of its own and gives its own reference
+ * back.
  *
- * A serialization is an opaque object of XPC, which only another process with the right to could use; it is kept, not read.
+ * A serialization is an opaque object of XPC, which only another process with the right to could use; it is kept, not
+ * read.
  * vmnet does not tell a network's mode, rules or whether DHCP is on: a serialization remembers what its network knew.
  */
 #include <stdlib.h>
@@ -66,7 +69,8 @@ uint32_t vn_mac_network_deserialize(struct vn_job *job) {
   options.base = it->network->base;
   options.bits = it->network->bits;
   options.gateway = it->network->gateway;
-  options.forwards = it->network->forwards; /* lent */
+  options.forwards = it->network->forwards; /* lent, both */
+  options.reservations = it->network->reservations;
   const struct vn_mac_origin origin = {&options, false, from_serialization, it->copy};
   return vn_mac_network_make(job, &origin);
 }

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
 /*
- * share.c - a vmnet network for other processes of this user.
+ * share.c - a vmnet network for other processes of this user, and for endpoints of this one.
  *
- * Theory of operation. The first share of a network makes a switch network (embedded/) whose uplink is the network's
- * member interface; every share listens for it. Whoever joins is a port of that switch and so a station on vmnet's
- * network; MAC addresses, limits and isolation among the joined are the switch's business, addresses and leases are
- * vmnet's, which are passed on. macOS takes forwards only when a network is created, so asking for one later is
- * answered at once.
+ * Theory of operation. The first share of a network, or the first switch that a script wants for it, makes a switch
+ * network (embedded/) whose uplink is the network's member interface; every share listens for it. Whoever joins is a
+ * port of that switch and so a station on vmnet's network; so is a script's endpoint. MAC addresses, limits and
+ * isolation among the joined are the switch's business, addresses and leases are vmnet's, which are passed on. macOS
+ * takes forwards and reservations only when a network is created, so asking for one later is answered at once.
  *
  * The switch belongs to the network and ends before the member does.
  */
@@ -18,6 +18,7 @@
 #include "embedded/request.h"
 #include "embedded/share.h"
 #include "network.h"
+#include "plane/plane.h"
 #include "vmnet_shim.h"
 
 /* Answers to joined processes. They wait for the next turn: a request is not in the list before send() is done. */
@@ -26,7 +27,7 @@ struct answers {
   struct vn_attachment attachment; /* first: they live as long as the network */
   struct vn_network *network;
   struct vn_timer timer;
-  struct vn_writer ids; /* "id" entries */
+  struct vn_writer ids; /* "id" entries, or "reservation", by what was asked */
 };
 
 static struct answers *answers_of(struct vn_network *network) { return (struct answers *)network->attachment; }
@@ -40,9 +41,12 @@ static void answer_all(struct vn_network *network, struct vn_timer *timer) {
   vn_list_read(&reader, ids.data, ids.length);
   while (vn_list_next(&reader, &entry)) {
     struct vn_writer reply = {.data = NULL};
-    vn_write_entry(&reply, &entry);
+    bool forward = vn_entry_is(&entry, VN_NUMBER, "id");
+    vn_write_number(&reply, "id", vn_entry_number(&entry));
     vn_write_number(&reply, "status", VN_UNSUPPORTED);
-    vn_write_text(&reply, "text", "macOS takes the forwards of a network when it is created, and only then");
+    vn_write_text(&reply, "text",
+                  forward ? "macOS takes the forwards of a network when it is created, and only then"
+                          : "macOS takes the reservations of a network when it is created, and only then");
     vn_request_reply(network, reply.data, reply.length);
     vn_writer_free(&reply);
   }
@@ -51,7 +55,10 @@ static void answer_all(struct vn_network *network, struct vn_timer *timer) {
 
 static bool share_send(struct vn_network *network, struct vn_writer *message) {
   struct answers *answers = answers_of(network);
-  vn_write_number(&answers->ids, "id", vn_list_number(message->data, message->length, "id", 0));
+  char name[24] = "";
+  vn_list_text(message->data, message->length, "message", name, sizeof name);
+  vn_write_number(&answers->ids, strncmp(name, "reservation", 11) == 0 ? "reservation" : "id",
+                  vn_list_number(message->data, message->length, "id", 0));
   vn_network_timer(network, &answers->timer, network->now_ns);
   vn_writer_free(message);
   return !answers->ids.failed;
@@ -85,6 +92,7 @@ static void run_first(struct vn_network *network, struct vn_command *command) {
     if (entry.type == VN_LIST && vn_forward_read(&forward, entry.value, entry.length, &why) == VN_OK)
       vn_facts_forward_add(network, &forward);
   }
+  vn_facts_reservations_first(network);
   network->upstream = &share_upstream;
   vn_refuse(&fine, VN_OK, NULL, "");
   vn_network_started(network, &fine);
@@ -105,6 +113,8 @@ static void describe(const struct vn_mac_network *network, struct vn_network_opt
   struct vn_entry entry;
   vn_list_read(&reader, network->forwards.data, network->forwards.length);
   while (vn_list_next(&reader, &entry)) vn_write_entry(&options->forwards, &entry);
+  vn_list_read(&reader, network->reservations.data, network->reservations.length);
+  while (vn_list_next(&reader, &entry)) vn_write_entry(&options->reservations, &entry);
 }
 
 /* The network's leases so far go along, by what VN_GET_LEASES tells. */
@@ -130,7 +140,7 @@ static uint32_t make(struct vn_job *job, const struct vn_mac_network *network, s
   struct answers *answers = calloc(1, sizeof *answers);
   if (answers == NULL) return vn_fail(job, VN_NO_MEMORY, NULL, "memory ran out");
   describe(network, &options);
-  uint32_t status = options.forwards.failed ? VN_NO_MEMORY : vn_registry_adopt(&options, run_first, true, &shared);
+  uint32_t status = options.forwards.failed || options.reservations.failed ? VN_NO_MEMORY : vn_registry_adopt(&options, run_first, true, &shared);
   vn_network_options_free(&options); /* empty when the network has them */
   if (status != VN_OK) {
     free(answers);
@@ -176,7 +186,9 @@ static uint32_t switch_of(struct vn_job *job, struct vn_mac_network *network, st
   return status;
 }
 
-uint32_t vn_mac_network_share(struct vn_job *job, struct vn_mac_network *network) {
+/* run() with the network's switch, which is made if there is none. */
+static uint32_t on_switch(struct vn_job *job, struct vn_mac_network *network,
+                          uint32_t (*run)(struct vn_job *job, struct vn_network *shared)) {
   struct vn_network *shared;
   bool first;
   vn_lock(&making);
@@ -186,9 +198,19 @@ uint32_t vn_mac_network_share(struct vn_job *job, struct vn_mac_network *network
   if (first) tell_known(network);
   /* It may have begun to end meanwhile, and looked for the switch too early. */
   if (vn_atomic_load(&network->status) != VN_OK) vn_mac_network_unshare(network, 0);
-  status = vn_share_start(shared, job);
+  status = run(job, shared);
   vn_network_release(shared);
   return status;
+}
+
+static uint32_t start_share(struct vn_job *job, struct vn_network *shared) { return vn_share_start(shared, job); }
+
+uint32_t vn_mac_network_share(struct vn_job *job, struct vn_mac_network *network) {
+  return on_switch(job, network, start_share);
+}
+
+uint32_t vn_mac_network_switch(struct vn_job *job, struct vn_mac_network *network) {
+  return on_switch(job, network, vn_board_on);
 }
 
 void vn_mac_network_unshare(struct vn_mac_network *network, uint64_t until_ns) {

@@ -2,7 +2,8 @@
 /*
  * system.c - what this Mac is: its version, and what the running program may do.
  *
- * An entitlement counts for the program that runs, never for a library that it loads. The kernel tells it by csops(), as
+ * An entitlement counts for the program that runs, never for a library that it loads. The kernel tells it by csops(),
+ * as
  * the XML text of the signature.
  */
 #ifndef _GNU_SOURCE

@@ -2,7 +2,8 @@
 /*
  * system.h - what this Mac is and allows, and how an answer of vmnet becomes one of ours.
  *
- * Whatever is newer than macOS 12 is a weak import: vn_mac_has() is false where it is absent. Keys go by symbol, else by
+ * Whatever is newer than macOS 12 is a weak import: vn_mac_has() is false where it is absent. Keys go by symbol, else
+ * by
  * their literal value, which is the symbol's name without "_key".
  */
 #ifndef VN_DARWIN_SYSTEM_H
@@ -33,13 +34,15 @@ uint32_t vn_mac_description(struct vn_job *job, const uint8_t *options, uint32_t
 /* All entries of a dictionary to a list, those of unknown keys too. */
 void vn_mac_parameters(xpc_object_t dictionary, struct vn_writer *out);
 
-/* An answer of vmnet as the job's failure, with what it really means here: 1001 without root, 1002 without entitlement. */
+/* An answer of vmnet as the job's failure, with what it really means here: 1001 without root, 1002 without entitlement.
+ * */
 uint32_t vn_mac_fail(struct vn_job *job, vmnet_return_t status, const char *what);
 uint32_t vn_mac_fail_version(struct vn_job *job, const char *field, const char *version); /* "needs macOS 26" */
 
 /*
  * A call whose completion comes later, in a block: waits for it until the job's deadline or abandonment, forever safe.
- * wait = vn_mac_wait_new(); pass it to the block; vn_mac_wait_done(wait, status) there; vn_mac_wait() here answers whether
+ * wait = vn_mac_wait_new(); pass it to the block; vn_mac_wait_done(wait, status) there; vn_mac_wait() here answers
+ * whether
  * it came. Two references: the block's (dropped by done) and the caller's (vn_mac_wait_release).
  */
 struct vn_mac_wait;

@@ -2,7 +2,8 @@
 /*
  * wait.c - waiting for a block of vmnet's, which may come late or never.
  *
- * Whoever is second, the block or the end of the waiting, sees under the lock that the other came first: so an answer is
+ * Whoever is second, the block or the end of the waiting, sees under the lock that the other came first: so an answer
+ * is
  * either waited for or told that nobody waits, never both and never neither.
  */
 #include <stdlib.h>

@@ -2,12 +2,15 @@
 /*
  * watchdog.c - all interfaces of the process, and the thread that looks after them.
  *
- * Theory of operation. Whether vmnet tells of every frame is not known for sure, so a thread looks every 250 ms, as long as
- * there are interfaces. One that is waited on and had no event since the last look gets a wake; whoever waits reads, and
+ * Theory of operation. Whether vmnet tells of every frame is not known for sure, so a thread looks every 250 ms, as
+ * long as
+ * there are interfaces. One that is waited on and had no event since the last look gets a wake; whoever waits reads,
+ * and
  * reading until "none" makes vmnet tell of the next frame again. After looks that found nothing the next ones come less
  * often: 250 ms, 500 ms, 1 s, 2 s, 4 s, and so on every 4 s, so an idle script is not woken for nothing.
  *
- * Frames that such a wake brought, and for which no event came by the second look after it either, are a catch: vmnet had
+ * Frames that such a wake brought, and for which no event came by the second look after it either, are a catch: vmnet
+ * had
  * kept silent. The statistics count them; with the doubles any catch is a lost wake-up of ours.
  */
 #include "network.h"

@@ -112,7 +112,8 @@ static void set(const char *key, const char *value) { /* locked */
   if (!strcmp(key, "seed")) atomic_store(&random_state, strtoull(value, NULL, 10));
 }
 
-/* On a Mac vmnet-host may what its user may not, by its signature; here by a script of its own. Through the loader it is
+/* On a Mac vmnet-host may what its user may not, by its signature; here by a script of its own. Through the loader it
+ * is
  * an argument of another program. */
 static const char *script_of_program(void) {
   const char *own = getenv("VMNET_DOUBLE_HOST"), *users = getenv("VMNET_DOUBLE");

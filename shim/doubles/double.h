@@ -45,7 +45,8 @@ DOUBLE_API void double_set(const char *key, const char *value);
 DOUBLE_API const char *double_get(const char *key); /* never NULL */
 DOUBLE_API long double_count(const char *what);
 DOUBLE_API void double_go_on(void); /* lets everything that hangs return */
-/* A network object that is the caller's, in mode host, as other code of the process may have one; not of an old macOS. */
+/* A network object that is the caller's, in mode host, as other code of the process may have one; not of an old macOS.
+ * */
 DOUBLE_API uint64_t double_network(void);
 DOUBLE_API void double_release_network(uint64_t network);
 DOUBLE_API const char *double_leases_path(void); /* of the file that darwin/ reads; it may not exist yet */

@@ -10,7 +10,8 @@
  *
  *   macho.c         headers, load commands, segments, protections, exports
  *   macho_fixups.c  pointers in the mapped file: dyld-info opcodes and chained fixups
- *   macho_libc.c    Darwin's libc by name; macho_errno.c, _file.c, _socket.c, _thread.c, _spawn.c translate
+ *   macho_libc.c    Darwin's libc by name; macho_errno.c, _file.c, _socket.c, _message.c, _thread.c, _spawn.c
+ *                   translate
  *   macho_host.c    what a name is bound to, and which library it has to come from
  *   macho_shim.c    a library with the ABI's 13 functions that forwards to the dylib;  macho_run.c runs an executable
  *
@@ -52,6 +53,7 @@ macho_find macho_find_here;
 struct macho *macho_host_open(const char *path, struct macho_error *error); /* and dladdr() knows it; stays for ever */
 const struct macho *macho_host_image(const void *address); /* which opened image has it, or NULL */
 const struct macho *macho_host_named(const char *path);
+bool macho_host_is(const void *image); /* one of those that were opened */
 const char *macho_beside(const char *name, char *out, size_t capacity);     /* next to the file this code is in; "" */
 
 #endif

@@ -14,8 +14,10 @@ MACHO_OVER := $(filter-out $(wildcard doubles/macho*.c doubles/daemon*.c),$(wild
 MACHO_CORE := core/list.c core/os.c # which the doubles and the tests use themselves
 MACHO_TESTS := $(patsubst tests/%.c,%,$(wildcard tests/macho_*_test.c))
 MACHO_HOST_TESTS := $(patsubst tests/%.c,%,$(wildcard tests/darwin_host*_test.c))
+# Of the data plane those that know nothing but the ABI.
+MACHO_PLANE_TESTS := plane_stream_test plane_datagram_test plane_datagram_peers_test plane_descriptor_test
 # The others start themselves again, of which an emulator knows nothing.
-MACHO_ARM64_TESTS := $(MACHO_TESTS) darwin_host_test
+MACHO_ARM64_TESTS := $(MACHO_TESTS) darwin_host_test plane_stream_test plane_datagram_test
 MACHO_FIXTURES := $(patsubst tests/macho_%_fixture.c,%,$(wildcard tests/macho_*_fixture.c))
 # Which of the doubles' names a Mach-O file may import.
 MACHO_NAMES := ^(vmnet_|dispatch_|xpc_|_xpc_|_Block_|_NSConcrete|CF|sysctlbyname|csops)
@@ -36,9 +38,9 @@ MACHO_BESIDE := libvmnet_shim.dylib $(if $(wildcard host/*.c),vmnet-host)
 ifneq ($(and $(CLANG),$(CROSS_VERSION),$(filter Linux,$(SYSTEM))),)
 macho: $(addprefix $(BUILD)/macho/,libvmnet_shim.so macho_run $(MACHO_BESIDE) \
   $(filter-out vmnet-host,$(BESIDE_DOUBLES)))
-test-macho: $(addprefix $(BUILD)/macho/,$(MACHO_TESTS) $(MACHO_HOST_TESTS) macho_run $(MACHO_BESIDE)) \
+test-macho: $(addprefix $(BUILD)/macho/,$(MACHO_TESTS) $(MACHO_HOST_TESTS) $(MACHO_PLANE_TESTS) macho_run $(MACHO_BESIDE)) \
   $(call MACHO_FIXED,macho)
-	@for t in $(MACHO_TESTS) $(MACHO_HOST_TESTS); do echo "$$t (x86_64)"; \
+	@for t in $(MACHO_TESTS) $(MACHO_HOST_TESTS) $(MACHO_PLANE_TESTS); do echo "$$t (x86_64)"; \
 	  VN_HOST_NAME=macho_run VN_LONG=$(LONG) $(abspath $(BUILD))/macho/$$t || exit 1; done
 	@$(if $(MACHO_ARM64),$(MAKE) BUILD=$(BUILD) run-macho-arm64,\
 	  echo "macho (arm64): skipped, it needs qemu-aarch64, lld and libc6-dev-arm64-cross")
@@ -57,7 +59,7 @@ run-macho-arm64: $(MACHO_ARM64_TESTS:%=$(BUILD)/macho-arm64/%) $(addprefix $(BUI
 	  $(MACHO_EMULATOR) $(abspath $(BUILD))/macho-arm64/$$t || exit 1; done
 
 define MACHO_VARIANT
-$(1)_TESTS := $$(patsubst %,$$(BUILD)/$(1)/%,$$(MACHO_TESTS) $$(MACHO_HOST_TESTS))
+$(1)_TESTS := $$(patsubst %,$$(BUILD)/$(1)/%,$$(MACHO_TESTS) $$(MACHO_HOST_TESTS) $$(MACHO_PLANE_TESTS))
 $(BUILD)/$(1)/obj/%.o: %.c
 	@mkdir -p $$(@D)
 	$$(MACHO_CC_$(1)) $$(CFLAGS) -fblocks -DDOUBLE_MACHO -Idarwin/sdk -Idoubles -c -o $$@ $$<

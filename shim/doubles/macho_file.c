@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -119,6 +120,29 @@ static int darwin_lstat(const char *path, struct darwin_stat *out) {
   return give_stat(lstat(path_of(path), &have), &have, out);
 }
 
+/* Of the sockets only unix ones have a number there. */
+static int darwin_fstat(int fd, struct darwin_stat *out) {
+  struct stat have;
+  struct sockaddr own = {.sa_family = AF_UNSPEC};
+  socklen_t length = sizeof own;
+  int answer = fstat(fd, &have);
+  if (answer == 0 && S_ISSOCK(have.st_mode)) {
+    bool local = getsockname(fd, &own, &length) == 0 && own.sa_family == AF_UNIX;
+    have.st_dev = local ? (dev_t)-1 : 0;
+    have.st_ino = local ? have.st_ino : 0;
+  }
+  return give_stat(answer, &have, out);
+}
+
+static int darwin_chmod(const char *path, uint16_t mode) { return chmod(path, mode & 07777); }
+
+/* A socket has no mode there, only its file has. */
+static int darwin_fchmod(int fd, uint16_t mode) {
+  struct stat have;
+  if (fstat(fd, &have) == 0 && S_ISSOCK(have.st_mode)) return errno = EINVAL, -1;
+  return fchmod(fd, mode & 07777);
+}
+
 struct darwin_dirent {
   uint64_t inode, seek;
   uint16_t record, length;
@@ -164,15 +188,20 @@ const struct macho_name macho_file_names[] = {
     DARWIN_NAME("_fcntl", darwin_fcntl),
     DARWIN_NAME(DARWIN_INODE64("_stat"), darwin_stat),
     DARWIN_NAME(DARWIN_INODE64("_lstat"), darwin_lstat),
+    DARWIN_NAME(DARWIN_INODE64("_fstat"), darwin_fstat),
+    DARWIN_NAME("_chmod", darwin_chmod),
+    DARWIN_NAME("_fchmod", darwin_fchmod),
     DARWIN_NAME(DARWIN_INODE64("_opendir"), darwin_opendir),
     DARWIN_NAME(DARWIN_INODE64("_readdir"), darwin_readdir),
     DARWIN_NAME("_closedir", darwin_closedir),
     DARWIN_NAME("_access", darwin_access),
+    DARWIN_NAME("_link", link),
     DARWIN_NAME("_unlink", unlink),
     DARWIN_NAME("_rmdir", rmdir),
     DARWIN_NAME("_rename", rename),
     DARWIN_NAME("_mkdtemp", mkdtemp),
     DARWIN_NAME("_realpath$DARWIN_EXTSN", realpath),
     DARWIN_NAME("_read", read),
+    DARWIN_NAME("_pread", pread),
     {NULL, NULL},
 };

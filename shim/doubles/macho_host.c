@@ -31,7 +31,8 @@ static const struct macho_name own_names[] = {
 
 static const struct macho_name *const tables[] = {
     own_names,          macho_double_names, macho_plain_names,  macho_process_names,
-    macho_thread_names, macho_file_names,   macho_socket_names, macho_spawn_names,
+    macho_thread_names, macho_file_names,   macho_socket_names, macho_message_names,
+    macho_spawn_names,
 };
 
 /* What came after macOS 12, the oldest that the shim is made for. A prefix ends with a star. */
@@ -109,6 +110,12 @@ const struct macho *macho_host_named(const char *path) {
   const struct opened *each = __atomic_load_n(&opened, __ATOMIC_ACQUIRE);
   while (each != NULL && strcmp(macho_path(each->image), path) != 0) each = each->next;
   return each ? each->image : NULL;
+}
+
+bool macho_host_is(const void *image) {
+  const struct opened *each = __atomic_load_n(&opened, __ATOMIC_ACQUIRE);
+  while (each != NULL && each->image != image) each = each->next;
+  return each != NULL;
 }
 
 const char *macho_beside(const char *name, char *out, size_t capacity) {

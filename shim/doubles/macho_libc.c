@@ -50,11 +50,33 @@ static void stub_binder(void) { darwin_die("a lazy pointer was left unbound"); }
 static char ***darwin_environ(void) { return &environ; }
 static int darwin_atexit(void (*function)(void)) { return atexit(function); }
 
-/* Only images, which never go: the shim opens itself to stay in memory. */
+/*
+ * Libraries. An image never goes: the shim opens itself to stay in memory. libpcap is this system's, if there is one
+ * for
+ * this processor. NULL is the whole process, which has what the tables have and, unless $MACHO_PUBLIC is set, what
+ * Darwin's C library has without declaring it.
+ */
+static const char whole_process[] = "all of them";
+
 static void *darwin_dlopen(const char *path, int mode) {
   enum { LAZY = 1, NOW = 2, LOCAL = 4, GLOBAL = 8, NODELETE = 0x80 };
   if (mode & ~(LAZY | NOW | LOCAL | GLOBAL | NODELETE)) darwin_die("dlopen() mode %x is not modelled", (unsigned)mode);
+  if (path == NULL) return (void *)(uintptr_t)whole_process;
+  if (strcmp(path, "/usr/lib/libpcap.A.dylib") == 0) {
+    void *library = dlopen("libpcap.so.1", RTLD_NOW);
+    return library != NULL ? library : dlopen("libpcap.so.0.8", RTLD_NOW);
+  }
   return (void *)(uintptr_t)macho_host_named(path);
+}
+
+static void *darwin_dlsym(void *library, const char *name) {
+  if (macho_host_is(library)) darwin_die("dlsym() of an image is not modelled");
+  if (library != whole_process) return dlsym(library, name);
+  const struct macho_name *each = macho_private_names;
+  while (each->name != NULL && strcmp(each->name + 1, name) != 0) each++;
+  if (each->name != NULL) return getenv("MACHO_PUBLIC") != NULL ? NULL : each->address;
+  char symbol[256];
+  return snprintf(symbol, sizeof symbol, "_%s", name) < (int)sizeof symbol ? macho_find_here(symbol, NULL, true) : NULL;
 }
 
 static int darwin_dladdr(const void *address, Dl_info *info) {
@@ -106,6 +128,7 @@ const struct macho_name macho_process_names[] = {
     DARWIN_NAME("_getuid", getuid),
     DARWIN_NAME("_getentropy", getentropy),
     DARWIN_NAME("_dlopen", darwin_dlopen),
+    DARWIN_NAME("_dlsym", darwin_dlsym),
     DARWIN_NAME("_dladdr", darwin_dladdr),
     {NULL, NULL},
 };

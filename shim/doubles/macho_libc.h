@@ -29,7 +29,8 @@ struct macho_name {
 };
 /* Each ends with a NULL name. */
 extern const struct macho_name macho_plain_names[], macho_thread_names[], macho_file_names[], macho_socket_names[],
-    macho_spawn_names[], macho_process_names[];
+    macho_message_names[], macho_spawn_names[], macho_process_names[];
+extern const struct macho_name macho_private_names[]; /* for dlsym() alone: no header and no stub has them */
 
 #define DARWIN_NAME(name, function) {name, (void *)(uintptr_t)(function)}
 /* "_stat" is another function on x86_64, with numbers of files in 32 bits; on arm64 there is only this one. */

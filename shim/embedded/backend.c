@@ -12,6 +12,8 @@
 
 #include "gateway_link.h"
 #include "holder.h"
+#include "plane/loan.h"
+#include "plane/plane.h"
 #include "vmnet_shim.h"
 
 static uint32_t network_create(struct vn_job *job) {
@@ -101,11 +103,21 @@ static uint32_t embedded_run(struct vn_job *job) {
     case VN_OP_NETWORK_CREATE: return network_create(job);
     case VN_OP_NETWORK_JOIN: return vn_holder_join(job);
     case VN_OP_INTERFACE_START: return job->target->class->kind == VN_NETWORK ? vn_holder_run(job) : interface_start(job);
+    case VN_OP_SWITCH_CREATE:
+      return job->target->class->kind == VN_NETWORK ? vn_board_on(job, vn_holder_network(job->target)) : vn_board_new(job);
+    case VN_OP_ENDPOINT_OPEN:
+    case VN_OP_PORT_SET:
+    case VN_OP_TAP_OPEN:
+    case VN_OP_INTERCEPT_OPEN:
+    case VN_OP_RULE_ADD: return vn_plane_run(job);
+    case VN_OP_STOP: return vn_plane_has(job->target) ? vn_plane_run(job) : vn_holder_run(job);
     case VN_OP_NETWORK_SHARE:
-    case VN_OP_STOP:
     case VN_OP_FORWARD_ADD:
     case VN_OP_FORWARD_REMOVE:
-    case VN_OP_FORWARD_LIST: return vn_holder_run(job);
+    case VN_OP_FORWARD_LIST:
+    case VN_OP_RESERVATION_ADD:
+    case VN_OP_RESERVATION_REMOVE:
+    case VN_OP_RESERVATION_LIST: return vn_holder_run(job);
     case VN_OP_NETWORK_COPY_SERIALIZATION:
     case VN_OP_NETWORK_FROM_SERIALIZATION:
     case VN_OP_NETWORK_FROM_POINTER:
@@ -114,15 +126,20 @@ static uint32_t embedded_run(struct vn_job *job) {
   }
 }
 
+static uint32_t embedded_get(struct vn_object *object, uint32_t what, struct vn_writer *out) {
+  return vn_plane_has(object) ? vn_plane_get(object, what, out) : vn_holder_get(object, what, out);
+}
+
 static int embedded_init(void) { return vn_registry_init(vn_gateway_first); }
 
 const struct vn_backend *vn_backend(void) {
   static const struct vn_backend backend = {
       .name = "embedded",
       .run = embedded_run,
-      .get = vn_holder_get,
+      .get = embedded_get,
       .shutdown = vn_registry_shutdown,
       .alive = vn_registry_alive,
+      .lend = vn_nic_lend,
       .init = embedded_init,
   };
   return &backend;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * channel.c - a message channel is two buffers: in, where messages are checked and handed out in place, and out, which is
+ * channel.c - a message channel is two buffers: in, where messages are checked and handed out in place, and out, which
+ * is
  * written at once and holds what the socket did not take.
  */
 #ifndef _GNU_SOURCE

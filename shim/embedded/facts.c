@@ -14,7 +14,8 @@
 struct vn_facts {
   struct vn_lease *leases;
   struct vn_forward *forwards;
-  uint32_t lease_count, lease_capacity, forward_count, forward_capacity;
+  struct vn_reservation *reservations;
+  uint32_t lease_count, lease_capacity, forward_count, forward_capacity, reservation_count, reservation_capacity;
   struct vn_holder *holders;
 };
 
@@ -24,6 +25,7 @@ void vn_facts_free(struct vn_facts *facts) {
   if (facts == NULL) return;
   free(facts->leases);
   free(facts->forwards);
+  free(facts->reservations);
   free(facts);
 }
 
@@ -69,9 +71,73 @@ void vn_facts_lease(struct vn_network *network, const uint8_t *message, uint32_t
   lease.expires = vn_list_number(message, length, "expires", 0);
   vn_lock(&network->lock);
   keep_lease(network->facts, &lease);
+  vn_count(&network->lease_changes, 1);
   for (struct vn_holder *holder = network->facts->holders; holder != NULL; holder = holder->next) tell(holder, &lease);
   vn_unlock(&network->lock);
   vn_members_tell(network, message, length);
+}
+
+uint32_t vn_facts_addresses(struct vn_network *network, const uint8_t mac[6], uint32_t *out, uint32_t most) {
+  const struct vn_facts *facts = network->facts;
+  uint32_t count = 0;
+  vn_lock(&network->lock);
+  for (uint32_t i = 0; i < facts->lease_count && count < most; i++)
+    if (memcmp(facts->leases[i].mac, mac, 6) == 0) count += vn_ipv4_parse(facts->leases[i].address, &out[count]);
+  for (uint32_t i = 0; i < facts->reservation_count && count < most; i++)
+    if (memcmp(facts->reservations[i].mac, mac, 6) == 0) out[count++] = facts->reservations[i].address;
+  vn_unlock(&network->lock);
+  return count;
+}
+
+/* Reservations. */
+
+static uint32_t find_reservation(const struct vn_facts *facts, const uint8_t mac[6]) {
+  uint32_t i = 0;
+  while (i < facts->reservation_count && memcmp(facts->reservations[i].mac, mac, 6) != 0) i++;
+  return i;
+}
+
+static bool append_reservation(struct vn_facts *facts, const struct vn_reservation *reservation) {
+  if (!grow((void **)&facts->reservations, facts->reservation_count, &facts->reservation_capacity, sizeof *reservation,
+            VN_RESERVATIONS_MOST))
+    return false;
+  facts->reservations[facts->reservation_count++] = *reservation;
+  return true;
+}
+
+void vn_facts_reservations_first(struct vn_network *network) {
+  struct vn_reader reader;
+  struct vn_entry entry;
+  vn_list_read(&reader, network->options.reservations.data, network->options.reservations.length);
+  vn_lock(&network->lock);
+  while (vn_list_next(&reader, &entry)) {
+    struct vn_reservation reservation;
+    struct vn_refusal why;
+    if (vn_reservation_read(&reservation, &network->options, entry.value, entry.length, &why) == VN_OK)
+      append_reservation(network->facts, &reservation);
+  }
+  vn_unlock(&network->lock);
+}
+
+bool vn_facts_reserve(struct vn_network *network, const struct vn_reservation *reservation, uint32_t *before) {
+  struct vn_facts *facts = network->facts;
+  vn_lock(&network->lock);
+  uint32_t i = find_reservation(facts, reservation->mac);
+  bool known = i < facts->reservation_count, kept = known || append_reservation(facts, reservation);
+  *before = known ? facts->reservations[i].address : 0;
+  if (known) facts->reservations[i] = *reservation;
+  vn_count(&network->lease_changes, 1);
+  vn_unlock(&network->lock);
+  return kept;
+}
+
+void vn_facts_unreserve(struct vn_network *network, const uint8_t mac[6]) {
+  struct vn_facts *facts = network->facts;
+  vn_lock(&network->lock);
+  uint32_t i = find_reservation(facts, mac);
+  if (i < facts->reservation_count) facts->reservations[i] = facts->reservations[--facts->reservation_count];
+  vn_count(&network->lease_changes, 1);
+  vn_unlock(&network->lock);
 }
 
 void vn_facts_gateway(struct vn_network *network, const char *state) {
@@ -145,6 +211,16 @@ static void write_lease(struct vn_writer *out, const struct vn_lease *lease, boo
 void vn_facts_write_leases(struct vn_network *network, struct vn_writer *out) {
   vn_lock(&network->lock);
   for (uint32_t i = 0; i < network->facts->lease_count; i++) write_lease(out, &network->facts->leases[i], false);
+  vn_unlock(&network->lock);
+}
+
+void vn_facts_write_reservations(struct vn_network *network, struct vn_writer *out) {
+  vn_lock(&network->lock);
+  for (uint32_t i = 0; i < network->facts->reservation_count; i++) {
+    uint32_t mark = vn_write_begin(out, "reservation");
+    vn_reservation_write(out, &network->facts->reservations[i]);
+    vn_write_end(out, mark);
+  }
   vn_unlock(&network->lock);
 }
 

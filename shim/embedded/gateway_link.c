@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * gateway_link.c - states of a gateway: none (pid 0), starting (until its ready message), ready, and ending (sockets closed,
- * pid not reaped). down() leads from the middle two to the last, reaped() from there to none and, by a timer, to a start.
+ * gateway_link.c - states of a gateway: none (pid 0), starting (until its ready message), ready, and ending (sockets
+ * closed,
+ * pid not reaped). down() leads from the middle two to the last, reaped() from there to none and, by a timer, to a
+ * start.
  */
 #include "gateway_link.h"
 
@@ -52,10 +54,7 @@ static bool configure(struct vn_gateway *gateway) {
   vn_write_number(&message, "nat44", options->nat44);
   vn_write_number(&message, "nat66", options->nat66);
   vn_write_number(&message, "routerAdvertisement", options->router_advertisement);
-  struct vn_reader reader;
-  struct vn_entry entry;
-  vn_list_read(&reader, options->reservations.data, options->reservations.length);
-  while (vn_list_next(&reader, &entry)) vn_write_entry(&message, &entry);
+  vn_facts_write_reservations(network, &message);
   vn_facts_write_leases(network, &message);
   vn_facts_write_forwards(network, &message);
   return vn_channel_send(&gateway->control, &message);
@@ -69,9 +68,9 @@ static void give_up(struct vn_gateway *gateway, const struct vn_refusal *why) {
   vn_network_end(gateway->network, why->status);
 }
 
-static void frames_ended(struct vn_stream_port *stream, void *context) {
-  (void)stream;
-  struct vn_gateway *gateway = context;
+static void frames_removed(struct vn_stream_port *stream, uint32_t status) {
+  (void)status;
+  struct vn_gateway *gateway = stream->context;
   gateway->frames = NULL;
   if (!gateway->network->ending) down(gateway);
 }
@@ -122,6 +121,18 @@ static bool control_message(struct vn_channel *channel, const uint8_t *message, 
   return channel->open;
 }
 
+static struct vn_stream_port *add_frames(struct vn_gateway *gateway, int fd) {
+  struct vn_network *network = gateway->network;
+  struct vn_stream_port *frames = vn_stream_port_new(network, fd, 0);
+  if (frames == NULL) return NULL;
+  frames->port.kind = "gateway";
+  frames->port.max_frame = network->options.mtu + VN_ETHERNET_HEADER;
+  frames->port.table.uplink = true;
+  frames->removed = frames_removed;
+  frames->context = gateway;
+  return vn_stream_port_add(frames) ? frames : NULL;
+}
+
 static int start(struct vn_gateway *gateway) {
   struct vn_network *network = gateway->network;
   int frames[2], control[2];
@@ -143,12 +154,8 @@ static int start(struct vn_gateway *gateway) {
   gateway->ready = false;
   gateway->control.message = control_message;
   gateway->control.broken = control_broken;
-  gateway->frames = vn_stream_port_new(network, frames[0], network->options.mtu + VN_ETHERNET_HEADER, false, true);
+  gateway->frames = add_frames(gateway, frames[0]);
   uint32_t status = vn_channel_open(&gateway->control, network, control[0], VN_MESSAGE_LIMIT);
-  if (gateway->frames != NULL) {
-    gateway->frames->ended = frames_ended;
-    gateway->frames->context = gateway;
-  }
   vn_count(&network->gateway_starts, 1);
   vn_network_timer(network, &gateway->patience, vn_monotonic_ns() + READY_NS);
   if (gateway->frames != NULL && status == VN_OK && configure(gateway)) return 0;
@@ -207,7 +214,7 @@ static void hang_up(struct vn_gateway *gateway) {
   struct vn_stream_port *frames = gateway->frames;
   gateway->frames = NULL;
   if (frames != NULL) {
-    frames->ended = NULL;
+    frames->removed = NULL;
     vn_network_remove(&frames->port, VN_GONE);
   }
   vn_channel_close(&gateway->control);
@@ -272,6 +279,7 @@ void vn_gateway_first(struct vn_network *network, struct vn_command *command) {
     struct vn_refusal why;
     if (vn_forward_read(&forward, entry.value, entry.length, &why) == VN_OK) vn_facts_forward_add(network, &forward);
   }
+  vn_facts_reservations_first(network);
   if (!network->options.gateway_needed) {
     vn_network_started(network, &fine);
     return;

@@ -99,7 +99,8 @@ static uint32_t stop(struct vn_job *job) {
   return VN_OK;
 }
 
-static uint32_t forward(struct vn_job *job) {
+/* Of forwards and reservations. */
+static uint32_t request(struct vn_job *job) {
   bool whole = job->target->class->kind == VN_NETWORK;
   return vn_request_run(vn_holder_network(job->target), job, whole ? NULL : (struct vn_nic *)job->target);
 }
@@ -127,7 +128,10 @@ uint32_t vn_holder_run(struct vn_job *job) {
     case VN_OP_STOP: return stop(job);
     case VN_OP_FORWARD_ADD:
     case VN_OP_FORWARD_REMOVE:
-    case VN_OP_FORWARD_LIST: return forward(job);
+    case VN_OP_FORWARD_LIST:
+    case VN_OP_RESERVATION_ADD:
+    case VN_OP_RESERVATION_REMOVE:
+    case VN_OP_RESERVATION_LIST: return request(job);
     default: return VN_BAD_CALL;
   }
 }

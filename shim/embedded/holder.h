@@ -27,7 +27,7 @@ uint32_t vn_holder_start_on(struct vn_job *job, struct vn_network *network, cons
 bool vn_holder_has(const struct vn_object *object); /* Is it an object of a switch network? */
 struct vn_network *vn_holder_network(struct vn_object *object); /* of a network handle or an interface */
 /* What is asked of such an object: VN_OP_INTERFACE_START on a network, VN_OP_NETWORK_SHARE, VN_OP_FORWARD_*,
- * VN_OP_STOP. */
+ * VN_OP_RESERVATION_*, VN_OP_STOP. */
 uint32_t vn_holder_run(struct vn_job *job);
 uint32_t vn_holder_get(struct vn_object *object, uint32_t what, struct vn_writer *out);
 

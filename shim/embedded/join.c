@@ -47,7 +47,8 @@ static bool parse_token(const char *token, struct vn_owner *owner) {
   return true;
 }
 
-/* Connects, says hello (which is freed) and waits for the answer, which the caller frees. VN_OK, or the job's failure. */
+/* Connects, says hello (which is freed) and waits for the answer, which the caller frees. VN_OK, or the job's failure.
+ * */
 static uint32_t call_owner(struct vn_job *job, const struct vn_owner *owner, struct vn_writer *hello, int *out,
                            uint8_t **answer, uint32_t *length) {
   uint64_t until = job->deadline_ns ? job->deadline_ns : vn_monotonic_ns() + PATIENCE_NS;

@@ -3,7 +3,8 @@
  * join.h - a network of another process: the member's side.
  *
  * Theory of operation. A joined network is a network whose thread switches nothing: every interface has a connection of
- * its own to the owner, and each is the other's peer. One more connection carries leases and forwards; when it ends, the
+ * its own to the owner, and each is the other's peer. One more connection carries leases and requests; when it ends,
+ * the
  * network and its interfaces are gone. MAC conflicts, limits and isolation are the owner's business.
  */
 #ifndef VN_EMBEDDED_JOIN_H

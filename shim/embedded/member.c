@@ -62,10 +62,7 @@ void vn_members_end_all(struct vn_network *network) {
 
 /* What a control connection says after its hello. */
 static bool control_message(struct vn_channel *channel, const uint8_t *message, uint32_t length) {
-  char name[16];
-  if (!vn_list_text(message, length, "message", name, sizeof name)) return true;
-  if (strcmp(name, "forwardAdd") == 0 || strcmp(name, "forwardRemove") == 0 || strcmp(name, "forwardList") == 0)
-    vn_request_relay(channel->network, name, message, length, of(channel)->serial);
+  vn_request_relay(channel->network, message, length, of(channel)->serial);
   return true;
 }
 
@@ -138,11 +135,13 @@ static void become_port(struct vn_member *member, const uint8_t *message, uint32
     return;
   }
   uint32_t most = vn_nic_max_frame(&network->options, &options);
-  struct vn_stream_port *port = vn_stream_port_new(network, fd, most, options.isolated, false);
+  struct vn_stream_port *port = vn_stream_port_new(network, fd, 0);
   if (port == NULL) return;
+  port->port.kind = "member";
+  port->port.max_frame = network->lone != NULL ? network->lone->max_frame : most;
+  port->port.table.isolated = options.isolated;
   if (options.allocate_mac) memcpy(port->port.mac, options.mac, 6);
-  if (network->lone == NULL) return;
-  port->port.max_frame = network->lone->max_frame;
+  if (!vn_stream_port_add(port) || network->lone == NULL) return;
   port->port.peer = network->lone;
   network->lone->peer = &port->port;
 }

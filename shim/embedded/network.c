@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-/* network.c - commands, ports, timers, and the loop of the thread that has them; network.h explains how they fit. */
+/* network.c - commands, timers, and the loop of the thread that has them; network.h explains how they fit. */
 #include "network.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #include "facts.h"
+#include "plane/tap.h"
 #include "request.h"
 #include "share.h"
 #include "vmnet_shim.h"
@@ -15,6 +16,13 @@
 void vn_network_wake(struct vn_network *network) {
   if (vn_atomic_load(&network->sleeping) && vn_atomic_exchange(&network->sleeping, 0))
     vn_poller_ring(&network->poller);
+}
+
+void vn_network_work(struct vn_net_port *port) {
+  vn_atomic_u64 *word = &port->network->work[port->table.id / 64 % (VN_SWITCH_PORTS / 64)];
+  uint64_t bit = 1ull << port->table.id % 64;
+  if (!(vn_atomic_load(word) & bit)) vn_atomic_or(word, bit);
+  vn_network_wake(port->network);
 }
 
 bool vn_network_post(struct vn_network *network, struct vn_command *command) {
@@ -40,7 +48,8 @@ bool vn_network_call(struct vn_network *network, struct vn_command *command) {
   return true;
 }
 
-/* Runs what is queued. A command may free itself, so a waiting sender is told by its done flag only where it has one. */
+/* Runs what is queued. A command may free itself, so a waiting sender is told by its done flag only where it has one.
+ * */
 static void run_commands(struct vn_network *network) {
   if (!vn_atomic_load(&network->posted)) return;
   vn_atomic_store(&network->posted, 0);
@@ -88,88 +97,6 @@ void vn_network_started(struct vn_network *network, const struct vn_refusal *how
   vn_unlock(&network->lock);
 }
 
-/* Ports. */
-
-void vn_network_drop(struct vn_net_port *port, enum vn_drop cause) {
-  vn_count(&port->drops[cause], 1);
-  vn_count(&port->network->drops[cause], 1);
-}
-
-static void deliver(struct vn_network *network, struct vn_net_port *to, const uint8_t *frame, uint32_t length) {
-  if (length > to->max_frame) {
-    vn_network_drop(to, VN_DROP_LONG);
-    return;
-  }
-  to->class->output(to, frame, length);
-  if (to->touched) return;
-  to->touched = true;
-  to->next_touched = network->touched;
-  network->touched = to;
-}
-
-void vn_network_forward(struct vn_net_port *from, const uint8_t *frame, uint32_t length) {
-  struct vn_network *network = from->network;
-  network->frames_turn++;
-  network->bytes_turn += length;
-  if (length > from->max_frame) {
-    vn_network_drop(from, VN_DROP_LONG);
-    return;
-  }
-  if (from->peer != NULL) {
-    deliver(network, from->peer, frame, length);
-    return;
-  }
-  struct vn_switch_port *to = vn_switch_forward(&network->table, &from->table, frame, length);
-  if (to == VN_SWITCH_DROP) return;
-  if (to != VN_SWITCH_FLOOD) {
-    deliver(network, (struct vn_net_port *)to, frame, length);
-    return;
-  }
-  for (struct vn_net_port *port = network->ports; port != NULL; port = port->next)
-    if (vn_switch_allows(&from->table, &port->table)) deliver(network, port, frame, length);
-}
-
-/* One place is the gateway's, also while it starts anew: else it could not come back. */
-static bool is_kept_free(const struct vn_network *network) {
-  bool uplink = !network->options.gateway_needed;
-  for (const struct vn_net_port *port = network->ports; port != NULL; port = port->next) uplink |= port->table.uplink;
-  return !uplink && vn_counted(&network->port_count) + 1 >= VN_SWITCH_PORTS;
-}
-
-bool vn_network_add(struct vn_network *network, struct vn_net_port *port) {
-  if (!port->table.uplink && is_kept_free(network)) return false;
-  if (!vn_switch_add(&network->table, &port->table)) return false;
-  port->network = network;
-  port->next = network->ports;
-  network->ports = port;
-  vn_count(&network->port_count, 1);
-  return true;
-}
-
-void vn_network_remove(struct vn_net_port *port, uint32_t status) {
-  struct vn_network *network = port->network;
-  struct vn_net_port **at = &network->ports, *peer = port->peer;
-  while (*at != port) at = &(*at)->next;
-  *at = port->next;
-  if (port->touched) {
-    for (at = &network->touched; *at != port;) at = &(*at)->next_touched;
-    *at = port->next_touched;
-    port->touched = false;
-  }
-  vn_switch_remove(&network->table, &port->table);
-  vn_count(&network->port_count, (uint64_t)-1);
-  port->peer = NULL;
-  if (peer != NULL) peer->peer = NULL;
-  if (peer != NULL) vn_network_remove(peer, status); /* first: removed() may end the network, and with it all ports */
-  port->class->removed(port, status);
-}
-
-bool vn_network_mac_taken(const struct vn_network *network, const uint8_t mac[6]) {
-  for (struct vn_net_port *port = network->ports; port != NULL; port = port->next)
-    if (memcmp(port->mac, mac, 6) == 0) return true;
-  return false;
-}
-
 /* Timers: few, so a list is enough. */
 
 void vn_network_timer(struct vn_network *network, struct vn_timer *timer, uint64_t at_ns) {
@@ -184,54 +111,86 @@ void vn_network_timer(struct vn_network *network, struct vn_timer *timer, uint64
   network->timers = timer;
 }
 
-/* Runs what is due and answers how long the thread may sleep, in ms; -1 for ever. */
-static int run_timers(struct vn_network *network) {
-  uint64_t now = network->now_ns, first = 0;
+static void run_timers(struct vn_network *network) {
   for (struct vn_timer *timer = network->timers; timer != NULL;) {
-    if (timer->at_ns > now) {
-      if (first == 0 || timer->at_ns < first) first = timer->at_ns;
+    if (timer->at_ns > network->now_ns) {
       timer = timer->next;
       continue;
     }
     vn_network_timer(network, timer, 0);
     timer->due(network, timer);
     timer = network->timers; /* it may have changed the list */
-    first = 0;
   }
-  if (first == 0) return -1;
-  uint64_t left = (first - now + 999999) / 1000000;
-  return left > 60000 ? 60000 : (int)left;
+}
+
+/* How long the thread may sleep; VN_POLL_FOREVER when nothing is set. */
+static uint64_t until_timer(const struct vn_network *network) {
+  uint64_t left = VN_POLL_FOREVER;
+  for (const struct vn_timer *timer = network->timers; timer != NULL; timer = timer->next) {
+    uint64_t wait = timer->at_ns > network->now_ns ? timer->at_ns - network->now_ns : 0;
+    if (wait < left) left = wait;
+  }
+  return left;
 }
 
 /* The thread. */
 
+/* One port's ring. Answers whether more wait. */
+static bool take_port(struct vn_network *network, uint32_t id) {
+  struct vn_net_port *port = (struct vn_net_port *)network->table.ports[id];
+  if (port == NULL || port->class->input == NULL) { /* it went, and its bit came after it */
+    vn_atomic_and(&network->work[id / 64], ~(1ull << id % 64));
+    return false;
+  }
+  if (port->class->idle == NULL) {
+    vn_atomic_and(&network->work[id / 64], ~(1ull << id % 64)); /* first: what comes later sets it again */
+    if (!port->class->input(port)) return false;
+    vn_atomic_or(&network->work[id / 64], 1ull << id % 64);
+    return true;
+  }
+  bool more = port->class->input(port);
+  port->quiet = more ? 0 : port->quiet + 1;
+  if (port->quiet < VN_QUIET_TURNS) return more;
+  port->quiet = 0;
+  vn_atomic_and(&network->work[id / 64], ~(1ull << id % 64));
+  if (!port->class->idle(port)) vn_atomic_or(&network->work[id / 64], 1ull << id % 64);
+  return false;
+}
+
 static bool take_turn(struct vn_network *network) {
   bool more = false;
-  for (struct vn_net_port *port = network->ports; port != NULL; port = port->next)
-    if (port->class->input != NULL) more |= port->class->input(port);
+  for (uint32_t i = 0; i < VN_SWITCH_PORTS / 64; i++)
+    for (uint64_t bits = vn_atomic_load(&network->work[i]); bits != 0; bits &= bits - 1)
+      more |= take_port(network, i * 64 + (uint32_t)__builtin_ctzll(bits));
+  for (struct vn_net_port *port = network->polled; port != NULL; port = port->next_polled)
+    more |= port->class->input(port);
+  if (network->look != NULL) more |= vn_intercepts_input(network);
   return more;
 }
 
-static void flush(struct vn_network *network) {
-  if (network->frames_turn != 0) { /* first: who has a frame finds it counted */
-    vn_count(&network->frames, network->frames_turn);
-    vn_count(&network->bytes, network->bytes_turn);
-    vn_count(&network->turns, 1);
-    network->frames_turn = network->bytes_turn = 0;
+/* The last look at the rings whose bit is set, after it was taken away. */
+static bool all_quiet(struct vn_network *network) {
+  bool quiet = true;
+  for (uint32_t i = 0; i < VN_SWITCH_PORTS / 64; i++) {
+    if (!vn_atomic_load(&network->work[i])) continue;
+    for (uint64_t bits = vn_atomic_exchange(&network->work[i], 0); bits != 0; bits &= bits - 1) {
+      struct vn_net_port *port = (struct vn_net_port *)network->table.ports[i * 64 + (uint32_t)__builtin_ctzll(bits)];
+      if (port == NULL || port->class->input == NULL) continue;
+      if (port->class->idle != NULL && port->class->idle(port)) continue;
+      vn_atomic_or(&network->work[i], bits & -bits);
+      quiet = false;
+    }
   }
-  while (network->touched != NULL) {
-    struct vn_net_port *port = network->touched;
-    network->touched = port->next_touched;
-    port->touched = false;
-    port->class->flush(port);
-  }
+  return quiet;
 }
 
 static bool may_sleep(struct vn_network *network) {
   vn_atomic_store(&network->sleeping, 1);
   bool idle = !vn_atomic_load(&network->posted);
-  for (struct vn_net_port *port = network->ports; port != NULL && idle; port = port->next)
-    if (port->class->idle != NULL) idle = port->class->idle(port);
+  if (idle) idle = all_quiet(network);
+  for (struct vn_net_port *port = network->polled; port != NULL && idle; port = port->next_polled)
+    idle = port->class->idle(port);
+  if (idle && network->look != NULL) idle = vn_intercepts_idle(network);
   if (!idle) vn_atomic_store(&network->sleeping, 0);
   return idle;
 }
@@ -246,6 +205,7 @@ void vn_network_end(struct vn_network *network, uint32_t status) {
   vn_refuse(&refusal, status, NULL, "the network was stopped");
   vn_network_started(network, &refusal);
   vn_share_end_all(network);
+  vn_plane_end(network, status);
   while (network->ports != NULL) vn_network_remove(network->ports, status);
   vn_requests_fail(network);
   if (network->upstream != NULL) network->upstream->stop(network);
@@ -290,13 +250,15 @@ static void *network_body(void *argument) {
     vn_switch_time(&network->table, network->now_ns);
     run_commands(network);
     bool more = take_turn(network);
-    int sleep_ms = run_timers(network);
-    flush(network);
+    run_timers(network);
+    vn_network_flush(network); /* may set timers */
     if (all_gone(network)) break;
     bool idle = !more && may_sleep(network);
     /* A network of rings alone needs no look at its sockets while it is busy. */
-    if (idle || network->poller.count > 0) vn_poller_wait(&network->poller, idle ? sleep_ms : 0);
-    if (idle) vn_atomic_store(&network->sleeping, 0);
+    if (idle || network->poller.count > 0) vn_poller_wait(&network->poller, idle ? until_timer(network) : 0);
+    if (!idle) continue;
+    vn_atomic_store(&network->sleeping, 0);
+    vn_tally(&network->wakes, 1);
   }
   vn_registry_ended();
   vn_network_release(network);
@@ -345,6 +307,7 @@ void vn_network_release(struct vn_network *network) {
   vn_facts_free(network->facts);
   vn_network_options_free(&network->options);
   free(network->owner);
+  vn_plane_free(network->plane);
   if (network->attachment != NULL) network->attachment->freed(network->attachment);
   vn_lock_destroy(&network->lock);
   free(network);

@@ -6,7 +6,19 @@
  * sockets and gateway need no lock. Other threads hand over commands: a command is memory of its sender, queued under
  * the lock, and run by the thread between two turns. A turn takes up to 64 frames from each ring port and one read from
  * each socket that has something, forwards them, and then flushes every port that got frames, once: one publish, one
- * wake, one write for each.
+ * wake, one write for each. So no port gets more than its turn, however much it brings.
+ *
+ * Who fills a ring says so by vn_network_work(), one bit for each port: a port that brings nothing is not looked at, so
+ * it
+ * costs nothing, like a socket that is quiet. The bit of a busy interface stays set, so that both sides only read it;
+ * it is
+ * cleared when the port had less than a turn's frames for VN_QUIET_TURNS, or the thread goes to sleep, and the ring is
+ * looked
+ * at once more after that.
+ *
+ * Frames lie where they were read until the flush (vn_packet.lasting). Who is about to free or overwrite such memory
+ * has to
+ * have the network flushed first; vn_network_remove() does that.
  *
  * Sleeping. Before it waits, the thread sets sleeping and looks once more at every ring and at the command queue. Who
  * brings work makes it visible first, then looks at sleeping and rings only if it can take the flag down. So either the
@@ -24,30 +36,83 @@
 #include "poller.h"
 
 #define VN_TURN_FRAMES 64u
+#define VN_QUIET_TURNS 16u
 
 struct vn_network;
 struct vn_net_port;
+struct vn_guard; /* plane/guard.h */
+struct vn_plane; /* plane/plane.h */
 
-enum vn_drop { VN_DROP_FULL, VN_DROP_LONG, VN_DROP_OFFLOAD, VN_DROP_BAD, VN_DROPS };
+/* Why a frame did not get on. FULL and LONG are counted at the port it was for, the others where it came from. */
+enum vn_drop {
+  VN_DROP_FULL,      /* the port's queue; or nobody is behind it, or (a bridge's) behind the other one */
+  VN_DROP_LONG,      /* longer than the port takes */
+  VN_DROP_OFFLOAD,   /* its virtio header cannot be obeyed */
+  VN_DROP_BAD,       /* not a frame: a broken stream, an empty or cut datagram */
+  VN_DROP_SPOOFED,   /* plane/guard.h, these three */
+  VN_DROP_RATE,
+  VN_DROP_BROADCAST,
+  VN_DROP_FILTERED,  /* by a rule of the script's */
+  VN_DROP_VERDICT,   /* an intercept's ring was full, or its script said so */
+  VN_DROPS
+};
+
+/* A frame on its way, good for one call unless it is lasting. */
+struct vn_packet {
+  const uint8_t *frame; /* the Ethernet header */
+  uint32_t length;
+  const uint8_t *header; /* its virtio_net_hdr_v1, 12 bytes; NULL: the frame is complete */
+  bool lasting;          /* the bytes stay as they are until the turn's flush is over */
+  bool framed;           /* lasting, and the four bytes before them (before the header, if any) are their length, big-endian,
+                          * so that a stream can be given them as they lie there */
+};
 
 struct vn_net_port_class {
   bool (*input)(struct vn_net_port *port); /* NULL for sockets; forwards one turn's frames, says whether more wait */
-  bool (*idle)(struct vn_net_port *port);  /* NULL for sockets; the look before sleeping */
+  /* The look before sleeping. NULL: input() is called once after each vn_network_work(), and while it says that more
+   * wait.
+   * With rings: it is called while the bit is set. With idle() alone: every turn. */
+  bool (*idle)(struct vn_net_port *port);
+  bool rings;
   bool (*room)(struct vn_net_port *port);  /* for one more frame of any length; only asked of a peer */
-  void (*output)(struct vn_net_port *port, const uint8_t *frame, uint32_t length); /* takes a copy or counts a drop */
+  /* Takes a copy, or a reference until flush() if it is lasting, or counts a drop. header comes only to ports with
+   * virtio. */
+  void (*output)(struct vn_net_port *port, const struct vn_packet *packet);
   void (*flush)(struct vn_net_port *port);
   void (*removed)(struct vn_net_port *port, uint32_t status); /* frees the port or drops the reference to it */
+  uint32_t (*queued)(struct vn_net_port *port); /* bytes that wait for who is behind it; any thread; may be NULL */
+};
+
+/* Counted by the network's thread alone (vn_tally), read by any. */
+struct vn_net_port_stats {
+  vn_atomic_u64 frames_in, bytes_in;   /* into the network */
+  vn_atomic_u64 frames_out, bytes_out; /* to who is behind the port */
+  vn_atomic_u64 reads, writes;         /* calls that moved frames: frames_in / reads is the size of a batch */
+  vn_atomic_u64 wakes;                 /* how often its socket or ring was found to have something */
 };
 
 struct vn_net_port {
   struct vn_switch_port table; /* first */
   const struct vn_net_port_class *class;
   struct vn_network *network;
-  struct vn_net_port *next, *next_touched;
+  struct vn_net_port *next, *next_touched, *next_polled;
   struct vn_net_port *peer; /* in a joined network: where all its frames go */
   bool touched;             /* has frames to flush */
+  uint8_t quiet;            /* turns in which its ring had little */
+  bool refused;             /* network.c's: output() dropped the frame in hand */
+  bool absent;              /* nobody is behind it at present: it drops everything, but is not stalled */
+  bool held;                /* waits for its peer's room, which then calls vn_network_work() for it */
   uint32_t max_frame;       /* longer frames do not pass to or from it */
   uint8_t mac[6];           /* of an interface; zero: none */
+  bool virtio;              /* what comes and goes carries a virtio header */
+  uint16_t number;          /* how scripts name it, never 0; 256 * n + table.id, so that a later port has another one */
+  const char *kind;         /* a literal, for statistics: "interface", "gateway", "member", "stream" ... */
+  struct vn_guard *guard;   /* what it may send; NULL: everything. Freed with the port by vn_network_remove() */
+  void *owner;              /* the endpoint it belongs to, or NULL */
+  char label[32];
+  uint64_t out_turn, out_bytes_turn; /* become stats.frames_out and bytes_out at the flush */
+  uint64_t stalled_ns;               /* when boards were told last that its queue is full */
+  struct vn_net_port_stats stats;
   vn_atomic_u64 drops[VN_DROPS];
 };
 
@@ -100,14 +165,18 @@ struct vn_network {
   char libslirp[32];
   char needs[64]; /* what refusal.needs points to, if a gateway said it; constant once started */
 
+  vn_atomic_u32 lease_changes; /* how often facts.h learned of a lease */
+
   /* Statistics. */
-  vn_atomic_u64 frames, bytes, turns, drops[VN_DROPS], gateway_starts, port_count;
+  vn_atomic_u64 frames, bytes, turns, wakes, drops[VN_DROPS], gateway_starts, port_count; /* wakes: from sleep */
 
   /* The thread's own. */
   vn_atomic_u32 posted;
   struct vn_poller poller;
+  _Alignas(64) vn_atomic_u64 work[VN_SWITCH_PORTS / 64]; /* bit by table.id; a cache line that many read and few write */
   struct vn_switch table;
-  struct vn_net_port *ports, *touched;
+  struct vn_net_port *ports, *touched; /* ports is changed under the lock, so that others may read it under the lock */
+  struct vn_net_port *polled;
   struct vn_timer *timers;
   struct vn_request *requests;
   uint64_t now_ns, next_id, frames_turn, bytes_turn;
@@ -118,6 +187,11 @@ struct vn_network {
   struct vn_listener *listeners;
   struct vn_member *members;
   struct vn_net_port *lone; /* the port whose peer the first interface becomes; there is no second one. NULL: a switch */
+  uint8_t port_serial;
+  bool straight; /* a bridge: its two ports are each other's peer, and there is no third one */
+  struct vn_plane *plane; /* what scripts have attached; NULL: nothing yet */
+  /* The plane's look at every frame before it is switched, or NULL. False: it goes no further, and was counted. */
+  bool (*look)(struct vn_network *network, struct vn_net_port *from, const struct vn_packet *packet);
   struct vn_attachment *attachment; /* written once, before anybody else knows the network */
 };
 
@@ -136,6 +210,7 @@ void vn_network_stop(struct vn_network *network, uint32_t status);
 bool vn_network_wait_started(struct vn_network *network, uint64_t until_ns);
 bool vn_network_wait_ended(struct vn_network *network, uint64_t until_ns);
 void vn_network_wake(struct vn_network *network);
+void vn_network_work(struct vn_net_port *port); /* its ring has something; the network's thread is woken. Network: counted */
 void vn_network_attach(struct vn_network *network, struct vn_attachment *attachment); /* blocks */
 
 /* The thread only. */
@@ -143,8 +218,14 @@ void vn_network_started(struct vn_network *network, const struct vn_refusal *how
 void vn_network_end(struct vn_network *network, uint32_t status);
 bool vn_network_add(struct vn_network *network, struct vn_net_port *port);
 void vn_network_remove(struct vn_net_port *port, uint32_t status);
-void vn_network_forward(struct vn_net_port *from, const uint8_t *frame, uint32_t length);
-void vn_network_drop(struct vn_net_port *port, enum vn_drop cause);
+/* forward: length, guard, look, then pass; pass: the switch's decision, or the peer, and output. */
+void vn_network_forward(struct vn_net_port *from, const struct vn_packet *packet);
+void vn_network_pass(struct vn_net_port *from, const struct vn_packet *packet);
+/* The end of a turn; and before what lasting frames lie in is freed or written again. */
+void vn_network_flush(struct vn_network *network);
+struct vn_net_port *vn_network_port(struct vn_network *network, uint16_t number); /* or NULL */
+void vn_network_drop(struct vn_net_port *port, enum vn_drop cause); /* in output(): of the frame in hand */
+void vn_network_lost(struct vn_net_port *port, uint32_t length); /* VN_DROP_FULL of one that output() had taken */
 void vn_network_timer(struct vn_network *network, struct vn_timer *timer, uint64_t at_ns); /* 0: not any more */
 bool vn_network_mac_taken(const struct vn_network *network, const uint8_t mac[6]);
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * nic.c - the network's side of an interface's rings: input and output on the network's thread, wake on the script's, start
+ * nic.c - the network's side of an interface's rings: input and output on the network's thread, wake on the script's,
+ * start
  * and stop on control threads.
  */
 #include "nic.h"
@@ -11,6 +12,7 @@
 
 #include "checksum.h"
 #include "gateway/protocol.h"
+#include "plane/offload.h"
 #include "request.h"
 #include "stream_port.h"
 #include "vmnet_shim.h"
@@ -21,21 +23,39 @@ static struct vn_nic *of(struct vn_net_port *port) {
 
 /* To the network: one turn's frames. */
 
-/* Takes the virtio header off, or does what checksum offload promises. False: the frame was dropped. */
-static bool prepare(struct vn_nic *nic, const uint8_t **frame, uint32_t *length) {
-  uint8_t *bytes = (uint8_t *)(uintptr_t)*frame; /* the ring is ours until it is freed */
-  bool good;
-  if (nic->options.virtio) {
-    *frame += VN_VIRTIO_HEADER;
-    *length -= VN_VIRTIO_HEADER; /* vn_send() lets nothing shorter through */
-    good = vn_checksum_virtio(bytes, bytes + VN_VIRTIO_HEADER, *length);
+/* Takes the virtio header off, or does what checksum offload promises, and forwards. */
+static void prepare(struct vn_nic *nic, const struct vn_frame *frame) {
+  uint8_t *bytes = (uint8_t *)(uintptr_t)frame->bytes; /* the ring is ours until it is freed */
+  struct vn_net_port *port = &nic->port;
+  struct vn_packet packet = {.frame = bytes, .length = frame->length};
+  uint64_t before = vn_counted(&port->drops[VN_DROP_OFFLOAD]);
+  if (port->virtio) {
+    bytes[10] = 1, bytes[11] = 0; /* num_buffers is for the receiver, and always one */
+    packet.header = bytes;
+    packet.frame += VN_VIRTIO_HEADER;
+    packet.length -= VN_VIRTIO_HEADER; /* vn_send() lets nothing shorter through */
+    vn_network_forward(port, &packet);
+  } else if (vn_checksum_fill(bytes, packet.length)) {
+    vn_network_forward(port, &packet);
   } else {
-    good = vn_checksum_fill(bytes, *length);
+    vn_network_drop(port, VN_DROP_OFFLOAD);
   }
-  if (good) return true;
-  vn_network_drop(&nic->port, VN_DROP_OFFLOAD);
-  vn_count(&nic->ring.port.stats.dropped_out, 1);
-  return false;
+  if (vn_counted(&port->drops[VN_DROP_OFFLOAD]) != before) vn_count(&nic->ring.port.stats.dropped_out, 1);
+}
+
+static void forward(struct vn_net_port *port, const struct vn_frame *frame) {
+  struct vn_packet packet = {.frame = frame->bytes, .length = frame->length};
+  vn_network_forward(port, &packet);
+}
+
+/* Alone with another port an interface waits for that one's room, and its script notices. Not on a bridge: what looks
+ * at
+ * its frames would wait too, for a client that reads nothing. */
+static bool held(struct vn_net_port *port) {
+  struct vn_net_port *peer = port->peer;
+  if (peer == NULL || port->network->straight) return false;
+  port->held = !peer->class->room(peer);
+  return port->held;
 }
 
 static bool nic_input(struct vn_net_port *port) {
@@ -44,44 +64,46 @@ static bool nic_input(struct vn_net_port *port) {
   struct vn_frame frame;
   bool plain = nic->options.opaque || (!nic->options.virtio && !nic->options.checksum);
   uint32_t count = 0;
-  while (count < VN_TURN_FRAMES) {
-    if (port->peer != NULL && !port->peer->class->room(port->peer)) break;
-    if (!vn_ring_take(tx, &frame)) break;
+  while (count < VN_TURN_FRAMES && !held(port) && vn_ring_take(tx, &frame)) {
     count++;
-    if (plain || prepare(nic, &frame.bytes, &frame.length)) vn_network_forward(port, frame.bytes, frame.length);
+    if (plain) forward(port, &frame);
+    else prepare(nic, &frame);
   }
   if (count == 0) return false;
   vn_ring_free(tx);
   vn_port_drained(&nic->ring.port);
+  vn_tally(&port->stats.reads, 1);
+  vn_tally(&port->stats.wakes, 1);
   return count == VN_TURN_FRAMES;
 }
 
 static bool nic_idle(struct vn_net_port *port) {
-  if (port->peer != NULL && !port->peer->class->room(port->peer)) return true; /* its socket wakes the thread */
-  return vn_ring_empty(&of(port)->ring.tx);
+  return held(port) || vn_ring_empty(&of(port)->ring.tx); /* held: its peer's socket wakes the thread */
 }
 
 /* To the script. */
 
-static void nic_output(struct vn_net_port *port, const uint8_t *frame, uint32_t length) {
-  static const uint8_t header[VN_VIRTIO_HEADER] = {[10] = 1}; /* num_buffers */
+static void nic_output(struct vn_net_port *port, const struct vn_packet *packet) {
   struct vn_nic *nic = of(port);
-  uint32_t extra = nic->options.virtio && !nic->options.opaque ? VN_VIRTIO_HEADER : 0;
-  uint8_t *room = vn_ring_reserve(&nic->ring.rx, length + extra, nic->options.virtio ? VN_META_VIRTIO : 0);
+  uint32_t extra = port->virtio ? VN_VIRTIO_HEADER : 0;
+  uint8_t *room = vn_ring_reserve(&nic->ring.rx, packet->length + extra, nic->options.virtio ? VN_META_VIRTIO : 0);
   if (room == NULL) {
     vn_network_drop(port, VN_DROP_FULL);
     vn_count(&nic->ring.port.stats.dropped_in, 1);
     return;
   }
-  if (extra) memcpy(room, header, extra);
-  memcpy(room + extra, frame, length);
+  if (extra) memcpy(room, packet->header != NULL ? packet->header : vn_offload_none, VN_VIRTIO_HEADER);
+  memcpy(room + extra, packet->frame, packet->length);
 }
 
 static void nic_flush(struct vn_net_port *port) {
   struct vn_nic *nic = of(port);
   vn_ring_publish(&nic->ring.rx);
   vn_port_arrived(&nic->ring.port);
+  vn_tally(&port->stats.writes, 1);
 }
+
+static uint32_t nic_queued(struct vn_net_port *port) { return vn_ring_used(&of(port)->ring.rx); }
 
 static void nic_removed(struct vn_net_port *port, uint32_t status) {
   struct vn_nic *nic = of(port);
@@ -96,14 +118,16 @@ static void nic_removed(struct vn_net_port *port, uint32_t status) {
   vn_release(&nic->ring.port.object);
 }
 
-static const struct vn_net_port_class nic_port_class = {.input = nic_input,
+static const struct vn_net_port_class nic_port_class = {.rings = true,
+                                                        .input = nic_input,
                                                         .idle = nic_idle,
                                                         .output = nic_output,
                                                         .flush = nic_flush,
-                                                        .removed = nic_removed};
+                                                        .removed = nic_removed,
+                                                        .queued = nic_queued};
 
 /* Called on the script's thread: frames wait in tx. */
-static void nic_wake(struct vn_ring_port *port) { vn_network_wake(((struct vn_nic *)port)->network); }
+static void nic_wake(struct vn_ring_port *port) { vn_network_work(&((struct vn_nic *)port)->port); }
 
 /* The end. */
 
@@ -167,9 +191,13 @@ static uint32_t attach(struct vn_network *network, struct add *add) {
   struct vn_stream_port *link = NULL;
   if (add->link_fd >= 0) {
     uint32_t most = nic->port.max_frame > VN_FRAME_LIMIT ? nic->port.max_frame : VN_FRAME_LIMIT;
-    link = vn_stream_port_new(network, add->link_fd, most, false, false);
+    link = vn_stream_port_new(network, add->link_fd, 0);
     add->link_fd = -1;
-    if (link == NULL) return vn_refuse(add->why, VN_NO_MEMORY, NULL, "memory ran out");
+    if (link != NULL) {
+      link->port.kind = "owner";
+      link->port.max_frame = most;
+    }
+    if (link == NULL || !vn_stream_port_add(link)) return vn_refuse(add->why, VN_NO_MEMORY, NULL, "memory ran out");
   }
   if (!vn_network_add(network, &nic->port)) {
     if (link != NULL) vn_network_remove(&link->port, VN_NO_MEMORY);
@@ -209,6 +237,8 @@ uint32_t vn_nic_start(struct vn_network *network, const struct vn_interface_opti
     nic->ring.wake = nic_wake;
     uint32_t extra = options->virtio ? VN_VIRTIO_HEADER : 0;
     nic->port.class = &nic_port_class;
+    nic->port.kind = "interface";
+    nic->port.virtio = options->virtio && !options->opaque;
     nic->port.max_frame = vn_nic_max_frame(&network->options, options);
     if (options->opaque) nic->port.max_frame += extra, extra = 0; /* the header is part of the frame all the way */
     nic->port.table.isolated = options->isolated;

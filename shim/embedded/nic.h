@@ -2,7 +2,8 @@
 /*
  * nic.h - an interface: a port of JavaScript (a pair of rings) that is also a port of a network.
  *
- * The handle holds one reference, the network's thread another while the port is on the network; the interface holds its
+ * The handle holds one reference, the network's thread another while the port is on the network; the interface holds
+ * its
  * network. Ending it is one command, posted at most once, by close or by the stop operation.
  */
 #ifndef VN_EMBEDDED_NIC_H

@@ -65,6 +65,41 @@ void vn_forward_write(struct vn_writer *writer, const struct vn_forward *forward
   vn_write_number(writer, "internalPort", forward->internal_port);
 }
 
+/* Reservations. */
+
+uint32_t vn_reservation_read(struct vn_reservation *out, const struct vn_network_options *options, const uint8_t *list,
+                             uint32_t length, struct vn_refusal *why) {
+  static const struct vn_rule rules[] = {{"mac", VN_RULE_BYTES, offsetof(struct vn_reservation, mac), 0, 6},
+                                         {"address", VN_RULE_IPV4, offsetof(struct vn_reservation, address), 0, 0}};
+  static const uint8_t no_mac[6];
+  uint32_t mask = vn_mask(options->bits);
+  struct vn_reader reader;
+  struct vn_entry entry;
+  *out = (struct vn_reservation){.address = 0};
+  vn_list_read(&reader, list, length);
+  while (vn_list_next(&reader, &entry)) {
+    uint32_t status = vn_rules_apply(rules, COUNT(rules), out, &entry, why);
+    if (status == VN_NOT_FOUND) return vn_rule_broken(&entry, unknown, why);
+    if (status != VN_OK) return status;
+    if (vn_key_is(&entry, "address") && out->address == 0)
+      return vn_refuse(why, VN_BAD_OPTION, "address", "it must be an address that a guest may have");
+  }
+  if (reader.malformed) return vn_refuse(why, VN_BAD_CALL, NULL, malformed);
+  if (memcmp(out->mac, no_mac, 6) == 0) return vn_refuse(why, VN_BAD_OPTION, "mac", missing);
+  if (out->mac[0] & 1) return vn_refuse(why, VN_BAD_OPTION, "mac", "it must be the address of one machine, not of a group");
+  if (out->address == 0 || options->bits == 0) return VN_OK;
+  if ((out->address & mask) != options->base)
+    return vn_refuse(why, VN_BAD_OPTION, "address", "it must be an address of the subnet");
+  if (out->address == options->gateway || out->address == options->base || out->address == (options->base | ~mask))
+    return vn_refuse(why, VN_BAD_OPTION, "address", "it must be an address that a guest may have");
+  return VN_OK;
+}
+
+void vn_reservation_write(struct vn_writer *writer, const struct vn_reservation *reservation) {
+  vn_write_bytes(writer, "mac", reservation->mac, 6);
+  if (reservation->address != 0) vn_write_ipv4(writer, "address", reservation->address);
+}
+
 /* Networks. */
 
 void vn_network_options_init(struct vn_network_options *out) {
@@ -100,26 +135,6 @@ uint32_t vn_network_options_place(struct vn_network_options *options, struct vn_
   return VN_OK;
 }
 
-static uint32_t read_reservation(const struct vn_network_options *options, const struct vn_entry *list,
-                                 struct vn_refusal *why) {
-  struct {
-    uint8_t mac[6];
-    uint32_t address;
-  } it = {.address = 0};
-  const struct vn_rule rules[] = {{"mac", VN_RULE_BYTES, (size_t)((char *)it.mac - (char *)&it), 0, 6},
-                                  {"address", VN_RULE_IPV4, (size_t)((char *)&it.address - (char *)&it), 0, 0}};
-  static const uint8_t no_mac[6];
-  uint32_t mask = vn_mask(options->bits);
-  struct vn_reader reader;
-  struct vn_entry entry;
-  bool good = list->type == VN_LIST;
-  vn_list_read(&reader, list->value, list->length);
-  while (good && vn_list_next(&reader, &entry)) good = vn_rules_apply(rules, COUNT(rules), &it, &entry, why) == VN_OK;
-  good = good && !reader.malformed && memcmp(it.mac, no_mac, 6) != 0 && !(it.mac[0] & 1) && it.address != options->gateway &&
-         (it.address & mask) == options->base && it.address != options->base && it.address != (options->base | ~mask);
-  return good ? VN_OK : vn_rule_broken(list, "it takes a MAC address and an address of the subnet", why);
-}
-
 /* What is not a plain value: texts with a shape, lists, and what only a Mac can do. */
 static uint32_t special_entry(struct vn_network_options *out, const struct vn_entry *entry, struct vn_refusal *why) {
   char text[VN_ADDRESS_TEXT];
@@ -139,12 +154,16 @@ static uint32_t read_lists(struct vn_network_options *out, const uint8_t *list, 
   struct vn_reader reader;
   struct vn_entry entry;
   struct vn_forward forward;
-  uint32_t status = VN_OK;
+  struct vn_reservation reservation;
+  uint32_t status = VN_OK, reserved = 0;
   vn_list_read(&reader, list, length);
   while (status == VN_OK && vn_list_next(&reader, &entry)) {
     if (vn_key_is(&entry, "reservation")) {
       if (out->bits == 0) return vn_rule_broken(&entry, "it needs ipv4Subnet", why);
-      status = read_reservation(out, &entry, why);
+      if (++reserved > VN_RESERVATIONS_MOST) return vn_rule_broken(&entry, "there are too many", why);
+      status = entry.type == VN_LIST ? vn_reservation_read(&reservation, out, entry.value, entry.length, why) : VN_BAD_OPTION;
+      if (status != VN_OK || reservation.address == 0)
+        return vn_rule_broken(&entry, "it takes a MAC address and an address of the subnet", why);
       vn_write_entry(&out->reservations, &entry);
     } else if (vn_key_is(&entry, "forward")) {
       status = entry.type == VN_LIST ? vn_forward_read(&forward, entry.value, entry.length, why) : VN_BAD_OPTION;

@@ -2,7 +2,8 @@
 /*
  * options.h - what a caller may ask of a network and of an interface, checked.
  *
- * TypeScript checks first and says it better; nothing here relies on that. Every unknown key, wrong type and value out of
+ * TypeScript checks first and says it better; nothing here relies on that. Every unknown key, wrong type and value out
+ * of
  * range ends in VN_BAD_OPTION and the name of the field.
  */
 #ifndef VN_EMBEDDED_OPTIONS_H
@@ -20,6 +21,12 @@ struct vn_forward {
   char address[VN_ADDRESS_TEXT];
 };
 
+struct vn_reservation {
+  uint8_t mac[6];
+  uint32_t address; /* 0: a removal */
+};
+enum { VN_RESERVATIONS_MOST = 16384 }; /* what a configure message has room for, with all the rest */
+
 struct vn_network_options {
   uint32_t mode;
   uint32_t base, bits; /* the IPv4 subnet; bits 0: the first default subnet that is free */
@@ -30,7 +37,7 @@ struct vn_network_options {
   bool gateway_needed; /* a gateway process belongs to it */
   bool identified;     /* made for vmnet_network_identifier */
   uint8_t identifier[16];
-  struct vn_writer reservations; /* "reservation" entries, checked */
+  struct vn_writer reservations; /* "reservation" entries, checked: those of the network's creation; facts.h has those of now */
   struct vn_writer forwards;     /* "forward" entries, checked */
 };
 
@@ -40,7 +47,8 @@ struct vn_interface_options {
   uint8_t id[16];
   uint8_t mac[6];
   bool allocate_mac, isolated, tso, checksum, virtio;
-  /* Of an interface whose other end is vmnet itself: that does what virtio and checksum ask for, frames pass as they are;
+  /* Of an interface whose other end is vmnet itself: that does what virtio and checksum ask for, frames pass as they
+   * are;
    * and its limits. */
   bool opaque;
   uint32_t max_frame, max_count; /* 0: by tso and mtu; 256 */
@@ -71,5 +79,10 @@ void vn_write_ipv4(struct vn_writer *out, const char *key, uint32_t address);
 
 uint32_t vn_forward_read(struct vn_forward *out, const uint8_t *list, uint32_t length, struct vn_refusal *why);
 void vn_forward_write(struct vn_writer *writer, const struct vn_forward *forward);
+
+/* Checked against the subnet, if that is known. Without "address" it is a removal. */
+uint32_t vn_reservation_read(struct vn_reservation *out, const struct vn_network_options *options, const uint8_t *list,
+                             uint32_t length, struct vn_refusal *why);
+void vn_reservation_write(struct vn_writer *writer, const struct vn_reservation *reservation);
 
 #endif

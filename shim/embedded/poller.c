@@ -3,9 +3,13 @@
  * poller.c - see poller.h. The bell is an eventfd that is watched by edge, so a ring is one write and no read; where
  * there is none it is a socketpair.
  */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE /* ppoll() */
+#endif
 #include "poller.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -18,9 +22,11 @@
 typedef struct epoll_event slot_t;
 #else
 #define VN_EPOLL 0
-#include <poll.h>
 typedef struct pollfd slot_t;
 #endif
+
+#define MS 1000000ull
+#define LONGEST_NS (60000 * MS)
 
 int vn_poller_init(struct vn_poller *poller) {
   *poller = (struct vn_poller){.epoll = -1, .bell = {-1, -1}};
@@ -104,13 +110,25 @@ void vn_poller_remove(struct vn_poller *poller, struct vn_watch *watch) {
     if (poller->due[i] == watch) poller->due[i] = NULL;
 }
 
-void vn_poller_wait(struct vn_poller *poller, int timeout_ms) {
+/* Rounded up: a wait that is too short would be repeated over and over. */
+static int in_ms(uint64_t wait_ns) {
+  if (wait_ns == VN_POLL_FOREVER) return -1;
+  return wait_ns > LONGEST_NS ? (int)(LONGEST_NS / MS) : (int)((wait_ns + MS - 1) / MS);
+}
+
+void vn_poller_wait(struct vn_poller *poller, uint64_t wait_ns) {
   slot_t one;
   slot_t *slots = poller->slots != NULL ? poller->slots : &one;
   uint32_t events[64], due = 0;
 #if VN_EPOLL
   int max = poller->capacity == 0 ? 1 : (int)(poller->capacity < 64 ? poller->capacity : 64);
-  int count = epoll_wait(poller->epoll, slots, max, timeout_ms);
+  if (wait_ns > 0 && wait_ns < MS) { /* epoll_wait() knows milliseconds alone, epoll_pwait2() is too new */
+    struct pollfd set = {.fd = poller->epoll, .events = POLLIN};
+    struct timespec wait = {.tv_nsec = (long)wait_ns};
+    ppoll(&set, 1, &wait, NULL);
+    wait_ns = 0;
+  }
+  int count = epoll_wait(poller->epoll, slots, max, in_ms(wait_ns));
   for (int i = 0; i < count; i++) {
     struct vn_watch *watch = slots[i].data.ptr;
     if (watch == NULL) continue; /* the bell */
@@ -126,7 +144,7 @@ void vn_poller_wait(struct vn_poller *poller, int timeout_ms) {
     slots[i + 1].events =
         (short)((watch->events & VN_POLL_READ ? POLLIN : 0) | (watch->events & VN_POLL_WRITE ? POLLOUT : 0));
   }
-  if (poll(slots, poller->count + 1, timeout_ms) <= 0) return;
+  if (poll(slots, poller->count + 1, in_ms(wait_ns)) <= 0) return;
   char bytes[64];
   if (slots[0].revents)
     while (read(poller->bell[0], bytes, sizeof bytes) == (ssize_t)sizeof bytes) continue;

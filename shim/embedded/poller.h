@@ -31,8 +31,10 @@ void vn_poller_destroy(struct vn_poller *poller);
 int vn_poller_add(struct vn_poller *poller, struct vn_watch *watch);
 void vn_poller_change(struct vn_poller *poller, struct vn_watch *watch, uint32_t events);
 void vn_poller_remove(struct vn_poller *poller, struct vn_watch *watch);
-/* Calls ready() of every watch that is. Waits for timeout_ms, for ever when negative. */
-void vn_poller_wait(struct vn_poller *poller, int timeout_ms);
+/* Calls ready() of every watch that is. Waits so long for the first: less than a millisecond exactly on Linux, else
+ * rounded up to milliseconds. */
+#define VN_POLL_FOREVER UINT64_MAX
+void vn_poller_wait(struct vn_poller *poller, uint64_t wait_ns);
 void vn_poller_ring(struct vn_poller *poller); /* ends a wait, from any thread */
 
 #endif

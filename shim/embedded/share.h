@@ -7,7 +7,7 @@
  * know the secret, and come from this user; then it becomes
  *
  *   control     one per joined network: gets the network's parameters and leases, then every change of a lease; asks for
- *               forwards, which end with it
+ *               forwards, which end with it, and reservations, which stay
  *   interface   one per interface: gets its parameters, and from then on is a stream port of the switch
  *
  * All messages are those of channel.h. hello: "secret" (32 bytes), "role" (text), "options" (list: an interface's).

@@ -87,15 +87,24 @@ static bool read_prefix(struct source from, struct config *config) {
   return true;
 }
 
-static bool read_reservation(const struct vn_entry *list, struct config *config) {
-  struct reservation *reservation = &config->reservations[config->reservation_count];
-  struct source from = {list->value, list->length};
+const char *reservation_read(const struct config *config, const uint8_t *list, uint32_t length,
+                             struct reservation *reservation) {
   struct vn_entry mac;
-  if (!vn_list_find(from.data, from.length, VN_BYTES, "mac", &mac) || mac.length != 6 || (mac.value[0] & 1) ||
-      !address(from, "address", &reservation->address) || !config_assignable(config, reservation->address)) {
-    return false;
+  *reservation = (struct reservation){.address = 0};
+  if (!vn_list_find(list, length, VN_BYTES, "mac", &mac) || mac.length != 6 || (mac.value[0] & 1)) {
+    return "mac";
   }
   memcpy(reservation->mac, mac.value, 6);
+  bool good = address((struct source){list, length}, "address", &reservation->address) &&
+              config_assignable(config, reservation->address);
+  return good ? NULL : "address";
+}
+
+static bool read_reservation(const struct vn_entry *list, struct config *config) {
+  struct reservation *reservation = &config->reservations[config->reservation_count];
+  if (reservation_read(config, list->value, list->length, reservation)) {
+    return false;
+  }
   for (uint32_t i = 0; i < config->reservation_count; i++) {
     if (config->reservations[i].address == reservation->address ||
         memcmp(config->reservations[i].mac, reservation->mac, 6) == 0) {

@@ -23,13 +23,17 @@ struct config {
   uint32_t reservation_count;
 };
 
-/* Why something was refused: what a reply or ready message says. Texts are literals. */
+/* Why something was refused: what a reply or ready message says. Texts are literals, or the gateway's
+ * own sentence. */
 struct problem {
   uint32_t status; /* a vn_status; 0: none */
   const char *text, *field, *needs;
   int error; /* errno, or 0 */
 };
 
+/* "mac" and "address" of a reservation. Answers the field that is wrong, or NULL. */
+const char *reservation_read(const struct config *config, const uint8_t *list, uint32_t length,
+                             struct reservation *reservation);
 /* Reads a configure message. False with *problem filled in when something is missing or makes no sense. */
 bool config_read(struct config *config, const uint8_t *message, uint32_t length, struct problem *problem);
 void config_free(struct config *config);

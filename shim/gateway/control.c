@@ -133,6 +133,10 @@ static void on_request(struct gateway *gateway, const char *name, const uint8_t 
     }
   } else if (strcmp(name, "forwardRemove") == 0) {
     forward_remove(gateway, message, length, &problem);
+  } else if (strcmp(name, "reservationAdd") == 0) {
+    reservation_add(gateway, message, length, &problem);
+  } else if (strcmp(name, "reservationRemove") == 0) {
+    reservation_remove(gateway, message, length, &problem);
   } else if (!stats) {
     problem = (struct problem){.status = VN_BAD_CALL, .text = "Unknown message"};
   }
@@ -161,7 +165,7 @@ static void give_up(struct gateway *gateway, const char *text) {
 }
 
 void control_message(struct gateway *gateway, const uint8_t *message, uint32_t length) {
-  char name[16];
+  char name[24];
   if (!message || !vn_list_valid(message, length) ||
       !vn_list_text(message, length, "message", name, sizeof name)) {
     give_up(gateway, "Malformed message");

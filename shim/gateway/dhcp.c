@@ -216,8 +216,9 @@ static void on_request(struct gateway *gateway, const struct request *request) {
 /* The client gives its address back, or says that somebody else uses it. */
 static void on_return(struct gateway *gateway, const struct request *request) {
   bool declined = request->type == DECLINE;
-  struct lease *lease = lease_of(&gateway->leases, request->mac, gateway->now);
-  if (!lease || lease->address != (declined ? request->requested : request->client_address) ||
+  /* Not lease_of(): it may be what the client had before a reservation came. */
+  struct lease *lease = lease_at(&gateway->leases, declined ? request->requested : request->client_address);
+  if (!lease || memcmp(lease->mac, request->mac, 6) != 0 ||
       (request->server != 0 && request->server != gateway->config.gateway) ||
       !(lease->state == LEASE_BOUND || (declined && lease->state == LEASE_OFFERED))) {
     return;
@@ -269,7 +270,9 @@ void dhcp_replay(struct gateway *gateway, const uint8_t *list, uint32_t length) 
   uint64_t left = expires > today ? expires - today : 0;
   left = left > UINT32_MAX ? UINT32_MAX : left;
   struct lease refused = {.address = address}, *lease = lease_at(&gateway->leases, address);
-  if (!lease || !lease_allowed(&gateway->leases, lease, mac.value, gateway->now)) {
+  /* One that a client has to give up for its reservation is still what it uses. */
+  bool still = lease && !lease->reserved && lease_free(lease, gateway->now);
+  if (!still && (!lease || !lease_allowed(&gateway->leases, lease, mac.value, gateway->now))) {
     memcpy(refused.mac, mac.value, 6);
     control_lease(gateway, &refused, 2);
     return;

@@ -5,7 +5,7 @@
  * Theory of operation. loop.c waits for the two channels of protocol.h, for libslirp's sockets and for the next
  * deadline. Control messages go to control.c; each frame goes through input.c to the part that answers it:
  *
- *   dhcp.c      the DHCPv4 server, with lease.c; frames to port 67 reach nobody else
+ *   dhcp.c      the DHCPv4 server, with lease.c and reserve.c; frames to port 67 reach nobody else
  *   arp_ping.c  in host mode: ARP and ping for the gateway's address
  *   filter.c    in shared mode: which frames libslirp may see, and what is corrected on the way in and out
  *   slirp.c     libslirp: NAT, DNS, ICMP, router advertisements, and the sockets of port forwards (forward.c)
@@ -70,6 +70,7 @@ struct gateway {
   int64_t now; /* monotonic milliseconds, once per turn */
   uint8_t mac[6];
   bool configured, ready; /* ready: the message was sent */
+  char sentence[96];      /* the text of a problem, where a literal does not say enough */
   int exit_code;          /* what the program ends with; -1 while it runs */
   struct partial partials[PARTIALS];
   uint64_t counters[COUNTER_COUNT];
@@ -96,6 +97,10 @@ void control_lease(struct gateway *gateway, const struct lease *lease, unsigned 
 void dhcp_input(struct gateway *gateway, struct frame frame, const struct ip *ip);
 void dhcp_replay(struct gateway *gateway, const uint8_t *lease, uint32_t length);
 void dhcp_expire(struct gateway *gateway);
+
+/* reserve.c */
+void reservation_add(struct gateway *gateway, const uint8_t *list, uint32_t length, struct problem *problem);
+void reservation_remove(struct gateway *gateway, const uint8_t *list, uint32_t length, struct problem *problem);
 
 /* arp_ping.c */
 void arp_input(struct gateway *gateway, struct frame frame);

@@ -48,7 +48,7 @@ static bool is_client(const struct lease *lease, const uint8_t *mac) {
   return (lease->reserved || lease->state >= LEASE_OFFERED) && memcmp(lease->mac, mac, 6) == 0;
 }
 
-static bool is_free(const struct lease *lease, int64_t now) {
+bool lease_free(const struct lease *lease, int64_t now) {
   return lease->state == LEASE_UNUSED || lease->state == LEASE_ENDED ||
          (lease->state != LEASE_BLOCKED && lease->ends <= now);
 }
@@ -63,7 +63,7 @@ static struct lease *reservation_of(struct lease_table *table, const uint8_t *ma
   return NULL;
 }
 
-static struct lease *dynamic_of(struct lease_table *table, const uint8_t *mac) {
+struct lease *lease_dynamic(struct lease_table *table, const uint8_t *mac) {
   for (uint32_t i = table->reserved; i < table->touched; i++) {
     if (is_client(&table->leases[i], mac)) {
       return &table->leases[i];
@@ -74,7 +74,7 @@ static struct lease *dynamic_of(struct lease_table *table, const uint8_t *mac) {
 
 struct lease *lease_of(struct lease_table *table, const uint8_t *mac, int64_t now) {
   struct lease *lease = reservation_of(table, mac, now);
-  return lease ? lease : dynamic_of(table, mac);
+  return lease ? lease : lease_dynamic(table, mac);
 }
 
 struct lease *lease_at(struct lease_table *table, uint32_t address) {
@@ -92,7 +92,7 @@ bool lease_allowed(struct lease_table *table, const struct lease *lease, const u
   if (reserved || lease->reserved) {
     return lease == reserved;
   }
-  return is_free(lease, now) || (is_client(lease, mac) && lease->state != LEASE_RESTING);
+  return lease_free(lease, now) || (is_client(lease, mac) && lease->state != LEASE_RESTING);
 }
 
 struct lease *lease_choose(struct lease_table *table, const uint8_t *mac, uint32_t wanted, int64_t now) {
@@ -111,7 +111,7 @@ struct lease *lease_choose(struct lease_table *table, const uint8_t *mac, uint32
   int64_t soonest = NEVER;
   for (uint32_t i = table->reserved; i < table->count; i++) {
     lease = &table->leases[i];
-    if (is_free(lease, now) && (!best || lease->ends < best->ends)) {
+    if (lease_free(lease, now) && (!best || lease->ends < best->ends)) {
       best = lease;
     } else if (lease->state >= LEASE_OFFERED && lease->ends < soonest) {
       soonest = lease->ends;
@@ -126,7 +126,7 @@ struct lease *lease_choose(struct lease_table *table, const uint8_t *mac, uint32
 
 /* Gives an entry to a client, who forgets what it had. */
 static struct lease *give(struct lease_table *table, struct lease *lease, const uint8_t *mac) {
-  struct lease *other = dynamic_of(table, mac);
+  struct lease *other = lease_dynamic(table, mac);
   uint32_t place = (uint32_t)(lease - table->leases);
   if (place >= table->touched) {
     table->touched = place + 1;

@@ -14,6 +14,12 @@
  *
  * A new client gets the free entry with the smallest ends: an unused one, else the one that ended first. Times are
  * monotonic milliseconds; NEVER means an infinite lease.
+ *
+ * Reservations come and go while guests run (reserve.c). A client whose lease is not the reserved address finds that
+ * out by
+ * its next renewal, which is refused, so that it asks anew; until then nobody else gets what it uses. What a client has
+ * of a
+ * reservation that goes is a lease like any other from then on, if its address is in the range; else it ends at once.
  */
 #ifndef VN_GATEWAY_LEASE_H
 #define VN_GATEWAY_LEASE_H
@@ -49,6 +55,8 @@ void lease_close(struct lease_table *table);
 
 struct lease *lease_of(struct lease_table *table, const uint8_t *mac, int64_t now); /* what the client has or had */
 struct lease *lease_at(struct lease_table *table, uint32_t address);
+struct lease *lease_dynamic(struct lease_table *table, const uint8_t *mac); /* the same without its reservation */
+bool lease_free(const struct lease *lease, int64_t now);
 /* May the client have that entry now? */
 bool lease_allowed(struct lease_table *table, const struct lease *lease, const uint8_t *mac, int64_t now);
 /* What to offer: the reservation, what the client had, the address it wants (0: none), a free one. NULL: none left. */
@@ -62,5 +70,12 @@ void lease_end(struct lease_table *table, struct lease *lease, int64_t now);
 void lease_rest(struct lease_table *table, struct lease *lease, int64_t now);
 /* The next bound lease that is over, already ended, or NULL; to be called again until it is. */
 struct lease *lease_expire(struct lease_table *table, int64_t now);
+
+/* reserve.c. What a client loses by it is described by *lost, whose state is LEASE_BOUND then. */
+enum reserving { RESERVED, RESERVE_NO_MEMORY, RESERVE_TAKEN };
+/* Instead of what that client has reserved. RESERVE_TAKEN: *lost is whose address that is, by lease or reservation. */
+enum reserving lease_reserve(struct lease_table *table, const uint8_t *mac, uint32_t address, int64_t now,
+                             struct lease *lost);
+bool lease_unreserve(struct lease_table *table, const uint8_t *mac, int64_t now, struct lease *lost); /* false: none */
 
 #endif

@@ -117,8 +117,8 @@ int gateway_run(struct gateway *gateway) {
       read_control(gateway);
     }
     run_timers(gateway);
+    channel_flush(&gateway->control); /* first: who gets a DHCP answer is to find its lease known (shim/plane/binding.h) */
     channel_flush(&gateway->frames);
-    channel_flush(&gateway->control);
     if (gateway->exit_code < 0 && (gateway->frames.broken || gateway->control.broken)) {
       gateway->exit_code = gateway->frames.violated ? 2 : 0;
     }

@@ -16,6 +16,9 @@
  *                  all others for DHCP, a day, MTU 1500, no IPv6. Below MTU 1280 there is no IPv6 either.
  *   forwardAdd     "id" (number), and the fields of a forward; the internal address is in the subnet or prefix
  *   forwardRemove  "id", "protocol", "externalPort", "family" (4 or 6)
+ *   reservationAdd "id", "mac" (6 bytes), "address" (text): instead of what that MAC address has, if anything. VN_IN_USE
+ *                  when the address is reserved or leased to another one; "text" says to which.
+ *   reservationRemove "id", "mac"
  *   stats          "id"
  * From the gateway:
  *   ready          "status" (a vn_status; when not 0 also "text", "needs", "errno", "field"), "libslirp" (text,

@@ -110,7 +110,10 @@ static uint32_t carry_out(struct request *request, uint64_t *object) {
       return target != NULL ? status : VN_GONE;
     case VN_OP_FORWARD_ADD:
     case VN_OP_FORWARD_REMOVE:
-    case VN_OP_FORWARD_LIST: return target != NULL ? vn_backend()->run(job) : VN_GONE;
+    case VN_OP_FORWARD_LIST:
+    case VN_OP_RESERVATION_ADD:
+    case VN_OP_RESERVATION_REMOVE:
+    case VN_OP_RESERVATION_LIST: return target != NULL ? vn_backend()->run(job) : VN_GONE;
     default: return VN_BAD_CALL;
   }
 }

@@ -22,6 +22,13 @@
 
 #define ARENA (1u << 20)
 #define BATCH 256u
+/* The library of Macs in its loader is tested: numbers of errors are the other system's, and sockets behave like its.
+ * */
+#ifdef DOUBLE_MACHO
+#define IN_LOADER 1
+#else
+#define IN_LOADER 0
+#endif
 
 struct client {
   int32_t context;

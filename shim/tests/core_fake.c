@@ -36,6 +36,9 @@ static void destroy(struct vn_object *object) {
 static const struct vn_class interface_class = {VN_INTERFACE, close_object, destroy};
 static const struct vn_class network_class = {VN_NETWORK, close_object, destroy};
 static const struct vn_class share_class = {VN_SHARE, close_object, destroy};
+static const struct vn_class switch_class = {VN_SWITCH, close_object, destroy};
+static const struct vn_class tap_class = {VN_TAP, close_object, destroy};
+static const struct vn_class endpoint_class = {VN_ENDPOINT, close_object, destroy};
 
 static void wake(struct vn_ring_port *ends) { atomic_fetch_add(&((struct fake_interface *)ends)->pokes, 1); }
 
@@ -44,7 +47,7 @@ static struct vn_object *make(struct vn_job *job, const struct vn_class *class) 
   uint32_t size = (uint32_t)vn_list_number(job->options, job->options_length, "ring", 65536);
   vn_port_init(&fake->ends.port, class, job->doorbell, &vn_ring_source);
   fake->ends.wake = wake;
-  if (class == &interface_class) vn_ring_init(&fake->ends.rx, size), vn_ring_init(&fake->ends.tx, size);
+  if (class == &interface_class || class == &tap_class) vn_ring_init(&fake->ends.rx, size), vn_ring_init(&fake->ends.tx, size);
   atomic_fetch_add(&alive, 1);
   atomic_fetch_add(&made, 1);
   return &fake->ends.port.object;
@@ -58,10 +61,27 @@ static void fill(struct vn_writer *list, uint32_t room) {
   free(zeros);
 }
 
+static struct vn_port *_Atomic lent;
+struct vn_port *fake_lent(void) { return atomic_exchange(&lent, NULL); }
+
+/* What a backend does with an interface that it was lent, and with descriptors. */
+static void keep(struct vn_job *job) {
+  int take = (int)vn_list_number(job->options, job->options_length, "take", 0);
+  int give = (int)vn_list_number(job->options, job->options_length, "give", 0);
+  if (job->lent) vn_write_number(&job->result, "lent", 1);
+  if (job->other) vn_write_number(&job->result, "other", job->other->class->kind);
+  if (take && vn_file_id(take, &job->taken_file)) job->taken = take;
+  if (give) job->given = give;
+  if (!vn_list_number(job->options, job->options_length, "keep", 0)) return;
+  atomic_store(&lent, job->lent);
+  job->lent = NULL;
+}
+
 static uint32_t run(struct vn_job *job) {
   uint64_t delay = vn_list_number(job->options, job->options_length, "delay", 0);
   bool stubborn = vn_list_number(job->options, job->options_length, "stubborn", 0);
   for (; delay && (stubborn || !vn_job_abandoned(job)); delay--) vn_sleep_ns(1000000);
+  keep(job);
   if (delay) return vn_fail(job, VN_CANCELLED, NULL, "gave up");
   if (vn_list_number(job->options, job->options_length, "hang", 0)) {
     uint32_t now = atomic_load(&let_go);
@@ -78,6 +98,9 @@ static uint32_t run(struct vn_job *job) {
     case VN_OP_NETWORK_SHARE: job->made = make(job, &share_class); break;
     case VN_OP_NETWORK_CREATE: job->made = make(job, &network_class); break;
     case VN_OP_INTERFACE_START: job->made = make(job, &interface_class); break;
+    case VN_OP_SWITCH_CREATE: job->made = make(job, &switch_class); break;
+    case VN_OP_TAP_OPEN: job->made = make(job, &tap_class); break;
+    case VN_OP_ENDPOINT_OPEN: job->made = make(job, &endpoint_class); break;
     case VN_OP_STOP: end(job->target); break;
     default: vn_write_text(&job->result, "backend", "fake");
   }
@@ -92,7 +115,7 @@ static uint32_t get(struct vn_object *object, uint32_t what, struct vn_writer *o
 
 static void nothing(void) {}
 
-static const struct vn_backend fake = {"fake", run, get, nothing, fake_alive, NULL};
+static const struct vn_backend fake = {.name = "fake", .run = run, .get = get, .shutdown = nothing, .alive = fake_alive};
 const struct vn_backend *vn_backend(void) { return &fake; }
 
 struct fake_interface *fake_interface_of(int32_t handle) {

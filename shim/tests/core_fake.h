@@ -4,7 +4,9 @@
  *
  * Numbers among the options script it: "delay" (ms before it answers; gives up when abandoned, unless "stubborn"),
  * "hang" (until fake_let_go()), "fail" (a vn_status, with a message), "room" (bytes that it leaves for core/ in the
- * result). Whatever it makes is counted by fake_alive().
+ * result), "keep" (1: the interface that it was lent, until the test takes it by fake_lent()), "take" and "give"
+ * (descriptors
+ * that change hands). Whatever it makes is counted by fake_alive().
  */
 #ifndef VN_CORE_FAKE_H
 #define VN_CORE_FAKE_H
@@ -23,6 +25,7 @@ uint32_t fake_alive(void);   /* objects that were made and have not ended */
 uint32_t fake_made(void);    /* objects that were ever made */
 uint32_t fake_hanging(void); /* operations that hang at this moment */
 void fake_let_go(void);
+struct vn_port *fake_lent(void); /* what was kept last, once */
 void fake_add_events(uint32_t count); /* for the next VN_GET_EVENTS of any network */
 struct fake_interface *fake_interface_of(int32_t handle);
 
@@ -33,7 +36,8 @@ struct fake_list {
 };
 struct fake_list fake_options(const char *key, ...);
 int32_t fake_call(int32_t target, uint32_t op, struct fake_list options, uint32_t deadline_ms);
-/* Waits for an operation's end, fetches its list; answers its "status", or what vn_result() answered if that is negative.
+/* Waits for an operation's end, fetches its list; answers its "status", or what vn_result() answered if that is
+ * negative.
  * *handle gets "handle" if it is not NULL. */
 int32_t fake_finish(int32_t context, int32_t operation, int32_t *handle);
 int32_t fake_start(int32_t context); /* an interface */

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 /* core_operation_test.c - operations: results, deadlines, cancel, late success, hung calls. */
+#include <fcntl.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -144,6 +145,138 @@ static void stop_keeps_the_handle_until_it_ended(void) {
   finish_context();
 }
 
+/* make() - What the operation makes, by its handle; 0 when it failed. */
+static int32_t make(int32_t target, uint32_t op, struct fake_list options) {
+  int32_t handle = 0;
+  return fake_finish(context, fake_call(target, op, options, 0), &handle) ? 0 : handle;
+}
+
+/* ended() - Waits for its end, and leaves its result. */
+static bool ended(int32_t operation) {
+  int32_t length = -VN_PENDING;
+  for (int i = 0; i < 5000 && (length = vn_result(operation, NULL, 0)) == -VN_PENDING; i++) vn_sleep_ns(1000000);
+  return length > 0;
+}
+
+static void operations_of_switches_are_for_switches(void) {
+  begin();
+  static const uint32_t ops[] = {VN_OP_ENDPOINT_OPEN, VN_OP_PORT_SET, VN_OP_TAP_OPEN, VN_OP_INTERCEPT_OPEN, VN_OP_RULE_ADD};
+  int32_t sw = make(context, VN_OP_SWITCH_CREATE, fake_options(NULL)), nic = fake_start(context);
+  int32_t tap = make(sw, VN_OP_TAP_OPEN, fake_options(NULL)), endpoint = make(sw, VN_OP_ENDPOINT_OPEN, fake_options(NULL));
+  CHECK(sw > 0 && nic > 0 && tap > 0 && endpoint > 0);
+  for (size_t i = 0; i < sizeof ops / sizeof *ops; i++) {
+    CHECK(fake_call(context, ops[i], fake_options(NULL), 0) == -VN_BAD_CALL && fake_call(nic, ops[i], fake_options(NULL), 0) == -VN_BAD_CALL);
+    CHECK(fake_call(tap, ops[i], fake_options(NULL), 0) == -VN_BAD_CALL && fake_call(endpoint, ops[i], fake_options(NULL), 0) == -VN_BAD_CALL);
+    CHECK(fake_finish(context, fake_call(sw, ops[i], fake_options(NULL), 0), NULL) == VN_OK);
+  }
+  CHECK(fake_call(sw, VN_OP_SWITCH_CREATE, fake_options(NULL), 0) == -VN_BAD_CALL);
+  CHECK(fake_finish(context, fake_call(tap, VN_OP_STOP, fake_options(NULL), 0), NULL) == VN_OK && vn_close(tap) == -VN_STALE);
+  CHECK(fake_finish(context, fake_call(endpoint, VN_OP_STOP, fake_options(NULL), 0), NULL) == VN_OK);
+  CHECK(fake_finish(context, fake_call(sw, VN_OP_STOP, fake_options(NULL), 0), NULL) == VN_OK);
+  finish_context();
+  CHECK(soon(vn_objects_alive, 0));
+}
+
+static void another_object_is_named_by_its_handle(void) {
+  begin();
+  int32_t sw = make(context, VN_OP_SWITCH_CREATE, fake_options(NULL)), nic = fake_start(context), gone = fake_start(context);
+  struct vn_writer huge = {0};
+  CHECK(!vn_close(gone));
+  CHECK(fake_call(sw, VN_OP_ENDPOINT_OPEN, fake_options("object", gone, NULL), 0) == -VN_STALE);
+  CHECK(fake_call(sw, VN_OP_ENDPOINT_OPEN, fake_options("object", sw, NULL), 0) == -VN_BAD_CALL);
+  CHECK(fake_call(sw, VN_OP_ENDPOINT_OPEN, fake_options("object", context, NULL), 0) == -VN_BAD_CALL);
+  vn_write_number(&huge, "object", UINT64_MAX);
+  CHECK(vn_call(sw, VN_OP_ENDPOINT_OPEN, huge.data, huge.length, 0) == -VN_STALE);
+  vn_writer_free(&huge);
+  int32_t operation = fake_call(sw, VN_OP_ENDPOINT_OPEN, fake_options("object", nic, "delay", 20, "stubborn", 1, NULL), 0);
+  CHECK(operation > 0 && !vn_close(nic)); /* it is held */
+  CHECK(ended(operation));
+  int32_t length = vn_result(operation, out, sizeof out);
+  CHECK(vn_list_number(out, (uint32_t)length, "other", 0) == VN_INTERFACE && vn_list_number(out, (uint32_t)length, "status", 9) == VN_OK);
+  finish_context();
+  CHECK(soon(vn_objects_alive, 0));
+}
+
+static int32_t drained(int32_t nic) {
+  static uint8_t arena[64];
+  static uint32_t words[6];
+  int32_t answer = vn_drain(nic, arena, sizeof arena, words, 1);
+  if (answer == -VN_IN_USE) CHECK(vn_send(nic, arena, sizeof arena, words, 0, 0) == -VN_IN_USE && vn_interest(nic, 1) == -VN_IN_USE);
+  return answer;
+}
+
+static void an_interface_is_lent_from_the_call_on(void) {
+  begin();
+  int32_t sw = make(context, VN_OP_SWITCH_CREATE, fake_options(NULL)), nic = fake_start(context);
+  for (int on = 0; on < 2; on++) { /* as the target, and named */
+    int32_t target = on ? sw : nic, object = on ? nic : 0;
+    uint32_t op = on ? VN_OP_ENDPOINT_OPEN : VN_OP_SWITCH_CREATE;
+    int32_t operation = fake_call(target, op, fake_options("object", object, "fail", VN_BAD_OPTION, "delay", 10, NULL), 0);
+    CHECK(operation > 0 && drained(nic) == -VN_IN_USE);
+    CHECK(fake_call(target, op, fake_options("object", object, NULL), 0) == -VN_IN_USE);
+    CHECK(fake_finish(context, operation, NULL) == VN_BAD_OPTION && drained(nic) == 0); /* a failure gives it back */
+    operation = fake_call(target, op, fake_options("object", object, "hang", 1, NULL), 0);
+    CHECK(soon(fake_hanging, 1) && !vn_cancel(operation) && drained(nic) == -VN_IN_USE);
+    fake_let_go();
+    CHECK(soon(vn_control_running, 0) && drained(nic) == 0); /* as does the late end of what nobody waits for */
+    CHECK(fake_finish(context, operation, NULL) == VN_CANCELLED);
+    operation = fake_call(target, op, fake_options("object", object, "keep", 1, NULL), 0);
+    CHECK(ended(operation) && fake_finish(context, operation, NULL) == VN_OK && drained(nic) == -VN_IN_USE);
+    struct vn_port *port = fake_lent();
+    CHECK(port != NULL);
+    if (port) vn_port_return(port);
+    CHECK(drained(nic) == 0);
+  }
+  finish_context();
+  CHECK(soon(vn_objects_alive, 0));
+}
+
+static void a_tap_is_drained_like_an_interface(void) {
+  static uint8_t arena[64];
+  static uint32_t words[6] = {0, 60, 0, 5 * VN_META_PORT};
+  struct vn_frame frame;
+  begin();
+  int32_t sw = make(context, VN_OP_SWITCH_CREATE, fake_options(NULL)), tap = make(sw, VN_OP_TAP_OPEN, fake_options(NULL));
+  struct fake_interface *fake = fake_interface_of(tap);
+  CHECK(vn_interest(tap, VN_READY_PACKETS) == VN_OK && vn_interest(sw, VN_READY_PACKETS) == -VN_BAD_CALL);
+  CHECK(vn_drain(sw, arena, 64, words, 1) == -VN_BAD_CALL && vn_send(sw, arena, 64, words, 0, 1) == -VN_BAD_CALL);
+  /* Of an intercept the script's own word goes along: which port a frame came from. */
+  fake->ends.marked = true;
+  CHECK(vn_send(tap, arena, 64, words, 0, 1) == 1);
+  CHECK(vn_ring_take(&fake->ends.tx, &frame) && frame.length == 60 && frame.meta == 5 * VN_META_PORT);
+  memset(vn_ring_reserve(&fake->ends.rx, 60, 0), 7, 60);
+  vn_ring_publish(&fake->ends.rx);
+  vn_port_arrived(&fake->ends.port);
+  CHECK((vn_drain(tap, arena, 64, words, 1) & 0xffff) == 1 && arena[0] == 7 && fake_stat(tap, "framesIn") == 1);
+  finish_context();
+}
+
+static bool is_open(int descriptor) { return fcntl(descriptor, F_GETFD) >= 0; }
+
+static void descriptors_change_hands_with_the_reply(void) {
+  begin();
+  int32_t sw = make(context, VN_OP_SWITCH_CREATE, fake_options(NULL)), handle = 0;
+  int take = dup(0), give = dup(0);
+  CHECK(fake_finish(context, fake_call(sw, VN_OP_ENDPOINT_OPEN, fake_options("take", take, "give", give, NULL), 0), &handle) == VN_OK);
+  CHECK(handle > 0 && !is_open(take) && is_open(give));
+  take = dup(0);
+  CHECK(fake_finish(context, fake_call(sw, VN_OP_ENDPOINT_OPEN, fake_options("take", take, "give", give, "fail", 7, NULL), 0), NULL) == 7);
+  CHECK(is_open(take) && !is_open(give));
+  give = dup(0); /* done, but never fetched */
+  int32_t operation = fake_call(sw, VN_OP_ENDPOINT_OPEN, fake_options("take", take, "give", give, NULL), 0);
+  CHECK(ended(operation) && is_open(take) && is_open(give) && !vn_close(operation));
+  CHECK(is_open(take) && !is_open(give));
+  give = dup(0); /* cancelled, and done too late */
+  struct fake_list list = fake_options("take", take, "give", give, "delay", 50, "stubborn", 1, NULL);
+  operation = fake_call(sw, VN_OP_ENDPOINT_OPEN, list, 0);
+  vn_cancel(operation);
+  CHECK(fake_finish(context, operation, NULL) == VN_CANCELLED && soon(vn_control_running, 0) && soon(vn_operations_alive, 0));
+  CHECK(is_open(take) && !close(take));
+  if (is_open(give)) close(give); /* it was cancelled before it began */
+  finish_context();
+  CHECK(fake_alive() == 0 && soon(vn_objects_alive, 0));
+}
+
 static void events_that_did_not_fit_are_told_again(void) {
   begin();
   int32_t network, length;
@@ -205,6 +338,11 @@ int main(void) {
   RUN(cancel_ends_an_operation_at_once);
   RUN(closing_an_operation_forgets_it);
   RUN(stop_keeps_the_handle_until_it_ended);
+  RUN(operations_of_switches_are_for_switches);
+  RUN(another_object_is_named_by_its_handle);
+  RUN(an_interface_is_lent_from_the_call_on);
+  RUN(a_tap_is_drained_like_an_interface);
+  RUN(descriptors_change_hands_with_the_reply);
   RUN(events_that_did_not_fit_are_told_again);
   RUN(eight_hung_calls_answer_busy_and_recover);
   RUN(the_queue_has_an_end);

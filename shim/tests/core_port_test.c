@@ -201,6 +201,82 @@ static void a_wrong_frame_ends_the_batch_before_it(void) {
   close_port();
 }
 
+/* What a switch has instead of the script. */
+struct counting {
+  struct vn_sink sink;
+  vn_atomic_u32 wakes;
+};
+
+static void count_wake(struct vn_sink *sink) { atomic_fetch_add(&((struct counting *)sink)->wakes, 1); }
+
+static void a_lent_port_tells_its_sink_and_comes_back(void) {
+  open_port(65536);
+  struct counting counting = {.sink.wake = count_wake};
+  struct vn_port *lent = &fake->ends.port;
+  send_descriptor(0, 0, 60);
+  CHECK(vn_interest(port, VN_READY_PACKETS) == VN_OK);
+  CHECK(vn_port_lend(lent) && !vn_port_lend(lent));
+  vn_port_sink(lent, &counting.sink);
+  CHECK(vn_drain(port, arena, 64, d, 1) == -VN_IN_USE && vn_send(port, arena, 64, d, 0, 1) == -VN_IN_USE);
+  CHECK(vn_interest(port, 0) == -VN_IN_USE);
+  arrive(60, 1);
+  arrive(60, 2);
+  CHECK(polled() == 0 && atomic_load(&counting.wakes) == 1); /* armed, so once */
+  CHECK(vn_port_drain(lent, arena, sizeof arena, d, 64) == 2);
+  CHECK(vn_port_send(lent, arena, 64, d, 0, 1) == 1);
+  arrive(60, 3);
+  CHECK(polled() == 0 && atomic_load(&counting.wakes) == 2);
+  vn_port_sink(lent, NULL);
+  vn_port_return(lent);
+  /* Whatever it waited for before the loan: it looks for itself. */
+  CHECK(polled() == (VN_READY_PACKETS | VN_READY_WRITABLE) && vn_drain(port, arena, sizeof arena, d, 64) == 1);
+  CHECK(vn_send(port, arena, 64, d, 0, 1) == 1);
+  arrive(60, 4);
+  CHECK(polled() == VN_READY_PACKETS && atomic_load(&counting.wakes) == 2);
+  close_port();
+}
+
+/* A sink that is taken off is not in use any more, whoever was about to tell it. */
+static vn_atomic_u32 arrivals_end;
+
+static void *arrivals(void *argument) {
+  while (!atomic_load(&arrivals_end)) {
+    atomic_store(&((struct vn_port *)argument)->armed, 1);
+    vn_port_arrived(argument);
+  }
+  return NULL;
+}
+
+static void a_sink_that_is_off_is_told_nothing(void) {
+  open_port(65536);
+  pthread_t thread;
+  atomic_store(&arrivals_end, 0);
+  pthread_create(&thread, NULL, arrivals, &fake->ends.port);
+  for (int i = 0; i < 500; i++) {
+    struct counting *counting = calloc(1, sizeof *counting);
+    counting->sink.wake = count_wake;
+    vn_port_sink(&fake->ends.port, &counting->sink);
+    for (int k = 0; k < 1000 && !atomic_load(&counting->wakes); k++) sched_yield();
+    vn_port_sink(&fake->ends.port, NULL);
+    free(counting); /* AddressSanitizer looks */
+  }
+  atomic_store(&arrivals_end, 1);
+  pthread_join(thread, NULL);
+  close_port();
+}
+
+static void a_failed_port_can_be_lent_and_says_so(void) {
+  open_port(65536);
+  struct vn_port *lent = &fake->ends.port;
+  CHECK(vn_port_lend(lent));
+  vn_port_fail(lent, VN_GONE);
+  CHECK(polled() == VN_READY_STATE); /* the script hears of the end, whoever has the frames */
+  CHECK(vn_drain(port, arena, 64, d, 1) < 0 && vn_port_drain(lent, arena, 64, d, 1) == -VN_GONE);
+  vn_port_return(lent);
+  CHECK(vn_drain(port, arena, 64, d, 1) == -VN_GONE);
+  close_port();
+}
+
 static void a_failed_port_says_why(void) {
   open_port(65536);
   uint8_t out[256];
@@ -301,6 +377,9 @@ int main(void) {
   RUN(send_takes_frames_in_order);
   RUN(a_full_ring_takes_less_and_says_when_there_is_room);
   RUN(a_wrong_frame_ends_the_batch_before_it);
+  RUN(a_lent_port_tells_its_sink_and_comes_back);
+  RUN(a_sink_that_is_off_is_told_nothing);
+  RUN(a_failed_port_can_be_lent_and_says_so);
   RUN(a_failed_port_says_why);
   RUN(an_echo_loop_loses_and_reorders_nothing);
   return finish();

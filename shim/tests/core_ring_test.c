@@ -39,6 +39,21 @@ static void frames_are_seen_when_they_are_published(void) {
   vn_ring_destroy(&ring);
 }
 
+static void a_cut_frame_keeps_its_length(void) {
+  struct vn_ring ring;
+  struct vn_frame frame;
+  CHECK(!vn_ring_init(&ring, 4096));
+  for (uint32_t i = 0; i < 100; i++) { /* over the ring's end many times */
+    memset(vn_ring_reserve_part(&ring, 60 + i, 1514 + i, i), (int)i, 60 + i);
+    CHECK(put(&ring, 100, i));
+    vn_ring_publish(&ring);
+    CHECK(vn_ring_peek(&ring, &frame) && frame.whole == 1514 + i && take_is(&ring, 60 + i, i));
+    CHECK(vn_ring_peek(&ring, &frame) && frame.whole == 100 && take_is(&ring, 100, i));
+    vn_ring_free(&ring);
+  }
+  vn_ring_destroy(&ring);
+}
+
 static void a_full_ring_refuses_and_then_takes_again(void) {
   struct vn_ring ring;
   CHECK(!vn_ring_init(&ring, 4096));
@@ -142,6 +157,7 @@ static void two_threads_keep_the_sequence(void) {
 
 int main(void) {
   RUN(frames_are_seen_when_they_are_published);
+  RUN(a_cut_frame_keeps_its_length);
   RUN(a_full_ring_refuses_and_then_takes_again);
   RUN(frames_of_all_lengths_wrap_anywhere);
   RUN(the_longest_frames_fit_at_every_position);

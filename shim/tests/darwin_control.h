@@ -6,7 +6,8 @@
 #include "client.h"
 #include "double.h"
 
-/* Nothing of vmnet's lives, and nothing of ours but the context. What ends, ends on threads of its own: it is waited for. */
+/* Nothing of vmnet's lives, and nothing of ours but the context. What ends, ends on threads of its own: it is waited
+ * for. */
 static inline bool nothing_left(struct client *client) {
   static const char *const counted[] = {"queues", "blocks", "xpc", "cf", "interfaces", "networks", "configurations"};
   const uint64_t end = vn_monotonic_ns() + 5000000000u;

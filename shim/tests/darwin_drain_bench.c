@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * darwin_drain_bench.c - what vn_drain() costs over a plain loop of vmnet_read() on the same interface of the double: the
- * same batch, the same arena, descriptors made anew for each call, calls until one says "none". `make bench-darwin-drain`;
+ * darwin_drain_bench.c - what vn_drain() costs over a plain loop of vmnet_read() on the same interface of the double:
+ * the
+ * same batch, the same arena, descriptors made anew for each call, calls until one says "none". `make bench-darwin-
+ * drain`;
  * VN_BAR=1.15 makes a ratio above that, for frames of 1514 bytes, a failure.
  */
 #include "darwin_fixture.h"

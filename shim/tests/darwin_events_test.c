@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * darwin_events_test.c - real threads, real doorbells: whatever moods vmnet's events have, every frame arrives once and in
+ * darwin_events_test.c - real threads, real doorbells: whatever moods vmnet's events have, every frame arrives once and
+ * in
  * order, and it is never the watchdog that brings it. VN_LONG=1: 1,000 runs instead of 60.
  */
 #define _GNU_SOURCE
@@ -62,7 +63,8 @@ static void *send_frames(void *argument) {
   return NULL;
 }
 
-/* Reads as a script does: sleeps on the doorbell, drains what is ready, comes back for more. Answers the frames in order. */
+/* Reads as a script does: sleeps on the doorbell, drains what is ready, comes back for more. Answers the frames in
+ * order. */
 static uint32_t read_frames(struct client *client, int32_t nic, uint32_t frames, uint32_t max) {
   uint32_t next = 0;
   bool ready = false;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * darwin_fixture.h - the public ABI over the doubles, with the hub as wire: scripts, operations with deadlines, and what
+ * darwin_fixture.h - the public ABI over the doubles, with the hub as wire: scripts, operations with deadlines, and
+ * what
  * has to be zero in the end.
  */
 #ifndef VN_TESTS_DARWIN_FIXTURE_H

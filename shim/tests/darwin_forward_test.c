@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* darwin_forward_test.c - port forwarding rules of classic interfaces: both families, what is taken or absent, and calls
+/* darwin_forward_test.c - port forwarding rules of classic interfaces: both families, what is taken or absent, and
+ * calls
  * that come late or never. */
 #include "darwin_control.h"
 

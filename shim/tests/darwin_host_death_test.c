@@ -164,7 +164,8 @@ static void test_no_moment_is_a_bad_one(void) {
   CHECK(nothing_left(c));
 }
 
-/* The library is told to end everything at some moment of a start: the start fails or is ended too, and so is the host. */
+/* The library is told to end everything at some moment of a start: the start fails or is ended too, and so is the host.
+ * */
 static void test_a_shutdown_may_come_at_any_moment(void) {
   fresh("start=late:60");
   for (int i = 0; i < 12; i++) {

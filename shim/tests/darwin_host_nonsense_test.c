@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * A vmnet-host that answers nonsense, half of something, too much or nothing: an error in time, and nothing is left. The
- * test itself is it: it puts a link of that name to itself into its folder, and as long as that is there takes its part.
+ * A vmnet-host that answers nonsense, half of something, too much or nothing: an error in time, and nothing is left.
+ * The
+ * test itself is it: it puts a link of that name to itself into its folder, and as long as that is there takes its
+ * part.
  */
 #include <limits.h>
 #include <sys/socket.h>

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* What vmnet-host does for a process that may not use vmnet: interfaces, networks, forwards, and that nothing is left. */
+/* What vmnet-host does for a process that may not use vmnet: interfaces, networks, forwards, and that nothing is left.
+ * */
 #include <pthread.h>
 
 #include "darwin_host.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* darwin_leases_test.c - the file of bootpd's leases: how it reads, and what a network's reader hears of its changes. */
+/* darwin_leases_test.c - the file of bootpd's leases: how it reads, and what a network's reader hears of its changes.
+ * */
 #include <sys/resource.h>
 #include <sys/stat.h>
 

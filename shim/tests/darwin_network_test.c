@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* darwin_network_test.c - networks of macOS 26 over the public ABI: what reaches vmnet, what comes back, and how they end. */
+/* darwin_network_test.c - networks of macOS 26 over the public ABI: what reaches vmnet, what comes back, and how they
+ * end. */
 #include "core/object.h"
 #include "darwin/network.h"
 #include "darwin/system.h"
@@ -63,6 +64,14 @@ static void every_option_reaches_vmnet(void) {
     CHECK(client_call(c, network, VN_OP_FORWARD_LIST, NULL) == VN_OK);
     CHECK(how_many(c->result, c->length, "forward") == 2 && nth(c->result, c->length, "forward", 0, &entry));
     CHECK(!strcmp(rule_text(&entry), "6 8080 192.168.77.10 80"));
+    CHECK(client_call(c, network, VN_OP_RESERVATION_LIST, NULL) == VN_OK);
+    CHECK(how_many(c->result, c->length, "reservation") == 2 && nth(c->result, c->length, "reservation", 1, &entry));
+    CHECK(vn_list_find(entry.value, entry.length, VN_BYTES, "mac", &mac) && !memcmp(mac.value, macs[1], 6));
+    struct vn_writer later = {0};
+    vn_write_bytes(&later, "mac", macs[1], 6);
+    vn_write_text(&later, "address", "192.168.77.12");
+    CHECK(client_call(c, network, off & 1 ? VN_OP_RESERVATION_ADD : VN_OP_RESERVATION_REMOVE, &later) == VN_UNSUPPORTED);
+    CHECK(strstr(client_text(c, "message"), "reservations") && strstr(client_text(c, "message"), "created"));
     CHECK(client_stop(c, network) == VN_OK);
   }
   CHECK(nothing_left(c));

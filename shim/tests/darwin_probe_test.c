@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* darwin_probe_test.c - what is found out about a Mac without starting anything, and what vmnet's answers are taken for. */
+/* darwin_probe_test.c - what is found out about a Mac without starting anything, and what vmnet's answers are taken
+ * for. */
 #include "darwin/system.h"
 #include "darwin_control.h"
 

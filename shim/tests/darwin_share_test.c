@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* Networks of vmnet shared with other processes: the switch with an uplink. The test starts itself again as a member. */
+/* Networks of vmnet shared with other processes: the switch with an uplink. The test starts itself again as a member.
+ * */
 #include <signal.h>
 #include <sys/wait.h>
 

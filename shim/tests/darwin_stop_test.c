@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * darwin_stop_test.c - stopping from every state: in any order, any number of times, under traffic, with a framework that is
+ * darwin_stop_test.c - stopping from every state: in any order, any number of times, under traffic, with a framework
+ * that is
  * late, fails or hangs; and that thousands of cycles leave nothing. VN_LONG=1: 10,000 of them instead of 500.
  */
 #include <sys/wait.h>

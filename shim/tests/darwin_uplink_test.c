@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The way between a switch and vmnet: events that come late or not at all, buffers that are full, and the end of either. */
+/* The way between a switch and vmnet: events that come late or not at all, buffers that are full, and the end of
+ * either. */
 #include <time.h>
 
 #include "client.h"
@@ -42,7 +43,8 @@ static struct vn_network *switch_of(void) {
   return vn_handle_find(network, &object) == VN_OK ? ((struct vn_mac_network *)object)->shared : NULL;
 }
 
-/* Sends that many numbered frames in bursts and counts what comes out in order at the other end, with patience for each. */
+/* Sends that many numbered frames in bursts and counts what comes out in order at the other end, with patience for
+ * each. */
 static uint32_t carried(int32_t from, const uint8_t *source, int32_t to, const uint8_t *target, uint32_t frames, int ms) {
   uint8_t frame[600];
   uint32_t seen = 0;

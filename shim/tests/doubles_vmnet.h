@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* doubles_vmnet.h - interfaces of the double of vmnet for its tests: start and stop with patience, frames in and out. */
+/* doubles_vmnet.h - interfaces of the double of vmnet for its tests: start and stop with patience, frames in and out.
+ * */
 #ifndef VN_TEST_DOUBLES_VMNET_H
 #define VN_TEST_DOUBLES_VMNET_H
 

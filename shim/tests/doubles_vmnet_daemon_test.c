@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* The double of vmnet over its daemon: frames through the embedded network, DHCP leases in the file, the daemon's end. */
+/* The double of vmnet over its daemon: frames through the embedded network, DHCP leases in the file, the daemon's end.
+ * */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>

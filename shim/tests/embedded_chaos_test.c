@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
 /*
- * Threads that make, share, join, stop, close and cancel at random on the same few networks, while gateways are killed at
- * any moment. Every single answer may be a refusal; what counts is that nobody hangs, that nothing is left at the end, and
+ * Threads that make, share, join, stop, close and cancel at random on the same few networks, while gateways are killed
+ * at
+ * any moment. Every single answer may be a refusal; what counts is that nobody hangs, that nothing is left at the end,
+ * and
  * what the sanitizers say. VN_SEED=n repeats a run as far as threads allow.
  */
 #ifndef _GNU_SOURCE
@@ -48,10 +50,19 @@ static void write_forward(struct actor *actor, struct vn_writer *options, bool r
   vn_write_number(options, "internalPort", 80);
 }
 
+static void write_reservation(struct actor *actor, struct vn_writer *options, bool remove) {
+  const uint8_t mac[6] = {2, 0, 0, 0, 0, (uint8_t)roll(actor, 8)};
+  char address[32];
+  snprintf(address, sizeof address, "192.168.%u.%u", roll(actor, 2) ? 64 : 128, roll(actor, 8));
+  vn_write_bytes(options, "mac", mac, 6);
+  if (!remove) vn_write_text(options, "address", address);
+}
+
 static void begin(struct actor *actor) {
   static const uint32_t ops[] = {VN_OP_NETWORK_CREATE, VN_OP_INTERFACE_START, VN_OP_INTERFACE_START, VN_OP_NETWORK_SHARE,
                                  VN_OP_NETWORK_JOIN,   VN_OP_STOP,            VN_OP_STOP,            VN_OP_FORWARD_ADD,
-                                 VN_OP_FORWARD_REMOVE, VN_OP_FORWARD_LIST,    VN_OP_PROBE};
+                                 VN_OP_FORWARD_REMOVE, VN_OP_FORWARD_LIST,    VN_OP_PROBE,           VN_OP_RESERVATION_ADD,
+                                 VN_OP_RESERVATION_ADD, VN_OP_RESERVATION_REMOVE, VN_OP_RESERVATION_LIST};
   int32_t *place = any(actor, actor->operations);
   if (*place > 0) return;
   uint32_t op = ops[roll(actor, sizeof ops / sizeof *ops)];
@@ -72,6 +83,8 @@ static void begin(struct actor *actor) {
     pthread_mutex_unlock(&lock);
   }
   if (op == VN_OP_FORWARD_ADD || op == VN_OP_FORWARD_REMOVE) write_forward(actor, &options, op == VN_OP_FORWARD_REMOVE);
+  if (op == VN_OP_RESERVATION_ADD || op == VN_OP_RESERVATION_REMOVE)
+    write_reservation(actor, &options, op == VN_OP_RESERVATION_REMOVE);
   if (op < VN_OP_NETWORK_SHARE) target = actor->client->context;
   *place = vn_call(target, op, options.data, options.length, roll(actor, 3) ? 5000 : 1 + roll(actor, 30));
   vn_writer_free(&options);

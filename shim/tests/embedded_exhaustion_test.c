@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Descriptors run out at every possible place: a life with all kinds of objects is lived under a limit that grows by one,
+ * Descriptors run out at every possible place: a life with all kinds of objects is lived under a limit that grows by
+ * one,
  * until it goes through. Whatever failed said so, nothing hangs, and with descriptors there again everything works.
  */
 #include <signal.h>

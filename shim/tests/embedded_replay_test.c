@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * What a restarted gateway is told: thousands of leases with long names, more than a hostile guest can be kept from taking.
+ * What a restarted gateway is told: thousands of leases with long names, more than a hostile guest can be kept from
+ * taking.
  * The message must not grow over its limit, or the gateway never comes back.
  */
 #include <signal.h>

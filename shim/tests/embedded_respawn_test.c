@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * Gateways of a host program with manners of its own: it ignores SIGCHLD, waits for every child itself, or forks. And one
+ * Gateways of a host program with manners of its own: it ignores SIGCHLD, waits for every child itself, or forks. And
+ * one
  * that kills them again and again, at any moment of their start.
  */
 #include <pthread.h>

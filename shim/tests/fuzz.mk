@@ -35,3 +35,16 @@ FUZZ_CALL_SOURCES = $(CORE) $(SWITCHED) $(OVER_DOUBLES) $(DOUBLES)
 $(BUILD)/fuzz_call: tests/fuzz_call.c tests/client.h $(wildcard core/* embedded/* darwin/*.[ch] doubles/*.[ch])
 	@mkdir -p $(@D)
 	$(CC) $(FUZZ_FLAGS) -std=gnu11 -I. -Icore $(DOUBLE_FLAGS) -o $@ $< $(FUZZ_CALL_SOURCES) -pthread -ldl
+
+# Those of the data plane need what they look at alone, and make a picture of the rest themselves.
+FUZZ_PLANE_offload := plane/offload.c plane/headers.c embedded/checksum.c
+FUZZ_PLANE_stream := embedded/stream_port.c embedded/ports.c embedded/poller.c core/switch.c core/os.c
+FUZZ_PLANE_guard := plane/guard.c plane/binding.c plane/headers.c embedded/address.c core/os.c
+$(BUILD)/fuzz_stream $(BUILD)/fuzz_offload $(BUILD)/fuzz_guard: $(BUILD)/fuzz_%: tests/fuzz_%.c $(wildcard plane/*.[ch] embedded/*.[ch] core/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(FUZZ_FLAGS) -std=gnu11 -I. -Icore -o $@ $< $(FUZZ_PLANE_$*) -pthread
+
+# With the whole shim, because it is the endpoint's life that is looked at.
+$(BUILD)/fuzz_datagram: tests/fuzz_datagram.c $(CORE) $(EMBEDDED) $(PLANE) $(wildcard plane/*.h embedded/*.h core/*.h)
+	@mkdir -p $(@D)
+	$(CC) $(FUZZ_FLAGS) -std=gnu11 -I. -Icore -o $@ $< $(CORE) $(EMBEDDED) $(PLANE) -pthread -ldl

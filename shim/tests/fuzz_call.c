@@ -4,7 +4,9 @@
  * every operation ends, what it made can be looked at and stopped, and its answer is a list.
  *
  * An input is a row of entries, each of a byte for its key, one for its type and value, and whatever value that takes;
- * its first two bytes choose the operation and what it is asked of.
+ * its first two bytes choose the operation and what it is asked of. Descriptors and TAP devices are left to other
+ * tests: a
+ * number of this table could be one of the fuzzer's own, and a device would be the machine's.
  */
 #include <string.h>
 
@@ -18,12 +20,17 @@ static const char *const keys[] = {
     "vmnet_host_subnet_mask", "vmnet_host_ipv6_address", "vmnet_enable_tso", "vmnet_enable_isolation",
     "vmnet_enable_checksum_offload", "vmnet_enable_virtio_header", "mode", "ipv4Subnet", "ipv6Prefix", "mtu", "dhcp",
     "dnsProxy", "nat44", "nat66", "routerAdvertisement", "externalInterface", "reservation", "forward", "mac",
-    "address", "protocol", "externalPort", "internalPort", "internalAddress", "family", "no such key"};
+    "address", "protocol", "externalPort", "internalPort", "internalAddress", "family", "no such key",
+    "straight", "ageSeconds", "kind", "path", "host", "port", "listen", "pair", "object", "name", "speed", "repeat", "clients",
+    "reconnect", "queueBytes", "virtioHeader", "label", "disconnect", "isolated", "bytesPerSecond", "burstBytes",
+    "broadcastsPerSecond", "antiSpoof", "filter", "snapLength", "ringBytes", "passOnOverflow"};
 static const char *const texts[] = {
     "192.168.77.1", "192.168.77.254", "255.255.255.0", "192.168.77.0/24", "fd00:1:2:3::", "fd00:1:2:3::/64",
-    "fd00:1:2:3::5", "en0", "0.0.0.0", "", "255.255.255.255/0", "8.8.8.8"};
+    "fd00:1:2:3::5", "en0", "0.0.0.0", "", "255.255.255.255/0", "8.8.8.8",
+    "stream", "datagram", "seqpacket", "interface", "replay", "127.0.0.1", "::1", "ip or arp", "ether[", "/dev/null"};
+static const char *const paths[] = {"/dev/null", "/proc/socket", "/nonexistent/socket", ""}; /* where no file can be made */
 static const uint64_t numbers[] = {0, 1, 2, 4, 6, 17, 68, 80, 1000, 1001, 1002, 1500, 65535, 65536, UINT32_MAX,
-                                   UINT64_MAX};
+                                   UINT64_MAX, 131072};
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 
 struct input {
@@ -31,6 +38,8 @@ struct input {
 };
 
 static uint32_t take(struct input *in) { return in->at < in->end ? *in->at++ : 0; }
+
+static int32_t targets[7]; /* the context, a network, an interface, a serialization, a switch, an endpoint, a tap */
 
 static void write_entries(struct vn_writer *out, struct input *in, int level) {
   for (int most = 12; in->at < in->end && most > 0; most--) {
@@ -45,8 +54,12 @@ static void write_entries(struct vn_writer *out, struct input *in, int level) {
     } else if (how % 8 >= 4) {
       vn_write_bytes(out, key, in->at, length);
       in->at += length;
+    } else if (how % 8 >= 2 && strcmp(key, "path") == 0) {
+      vn_write_text(out, key, paths[length % COUNT(paths)]);
     } else if (how % 8 >= 2) {
       vn_write_text(out, key, texts[length % COUNT(texts)]);
+    } else if (strcmp(key, "object") == 0) {
+      vn_write_number(out, key, (uint64_t)targets[length % COUNT(targets)]);
     } else {
       vn_write_number(out, key, numbers[length % COUNT(numbers)]);
     }
@@ -67,6 +80,15 @@ static uint32_t ask(struct client *client, int32_t target, uint32_t op, struct v
   return status;
 }
 
+static int32_t open_pair(struct client *client) {
+  struct vn_writer options = {0};
+  vn_write_text(&options, "kind", "stream");
+  vn_write_number(&options, "pair", 1);
+  if (client_call(client, targets[4], VN_OP_ENDPOINT_OPEN, &options) != VN_OK) return 0;
+  close((int)client_number(client, "fd"));
+  return client_handle(client);
+}
+
 static void look_at(struct client *client, int32_t handle) {
   static const uint32_t what[] = {VN_GET_STATE, VN_GET_STATS, VN_GET_ESTIMATE, VN_GET_LEASES, VN_GET_EVENTS};
   uint32_t descriptor[VN_DESCRIPTOR_WORDS] = {0, 60};
@@ -79,9 +101,10 @@ static void look_at(struct client *client, int32_t handle) {
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   static const uint32_t ops[] = {VN_OP_INTERFACE_START, VN_OP_NETWORK_CREATE, VN_OP_FORWARD_ADD, VN_OP_FORWARD_REMOVE,
                                  VN_OP_FORWARD_LIST, VN_OP_NETWORK_COPY_SERIALIZATION, VN_OP_NETWORK_FROM_SERIALIZATION,
-                                 VN_OP_SHARED_INTERFACES, VN_OP_PROBE, VN_OP_STOP};
+                                 VN_OP_SHARED_INTERFACES, VN_OP_PROBE, VN_OP_STOP, VN_OP_SWITCH_CREATE, VN_OP_ENDPOINT_OPEN,
+                                 VN_OP_PORT_SET, VN_OP_TAP_OPEN, VN_OP_INTERCEPT_OPEN, VN_OP_RULE_ADD,
+                                 VN_OP_RESERVATION_ADD, VN_OP_RESERVATION_REMOVE, VN_OP_RESERVATION_LIST};
   static struct client *client;
-  static int32_t targets[4]; /* the context, a network, an interface, a serialization */
   struct vn_writer options = {0}, mode = {0}, none = {0};
   if (!client) {
     double_set("wire", "hub");
@@ -95,15 +118,22 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   else vn_writer_free(&mode);
   if (targets[3] <= 0 && client_call(client, targets[1], VN_OP_NETWORK_COPY_SERIALIZATION, NULL) == VN_OK)
     targets[3] = client_handle(client);
-  if (targets[1] <= 0 || targets[2] <= 0 || targets[3] <= 0) abort();
+  if (targets[4] <= 0 && client_call(client, client->context, VN_OP_SWITCH_CREATE, NULL) == VN_OK)
+    targets[4] = client_handle(client), targets[5] = targets[6] = 0;
+  if (targets[5] <= 0) targets[5] = open_pair(client);
+  if (targets[6] <= 0 && client_call(client, targets[4], VN_OP_TAP_OPEN, NULL) == VN_OK) targets[6] = client_handle(client);
+  for (size_t i = 0; i < COUNT(targets); i++) if (targets[i] <= 0) abort();
 
   struct input in = {data, data + size};
-  uint32_t op = ops[take(&in) % COUNT(ops)], target = take(&in) % 4;
+  uint32_t op = ops[take(&in) % COUNT(ops)], target = take(&in) % COUNT(targets);
   write_entries(&options, &in, 0);
   uint32_t status = options.failed ? VN_NO_MEMORY : ask(client, targets[target], op, &options);
   vn_writer_free(&options);
   int32_t made = status == VN_OK ? client_handle(client) : 0;
+  if (op == VN_OP_ENDPOINT_OPEN && status == VN_OK && client_number(client, "fd") != UINT64_MAX)
+    close((int)client_number(client, "fd"));
   if (op == VN_OP_STOP && status == VN_OK) targets[target] = 0;
+  if (op == VN_OP_STOP && status == VN_OK && target == 4) vn_close(targets[5]), vn_close(targets[6]), targets[5] = targets[6] = 0;
   if (made > 0) {
     look_at(client, made);
     if (ask(client, made, VN_OP_STOP, &none) != VN_OK) abort();

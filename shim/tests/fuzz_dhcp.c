@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: MIT
-/* fuzz_dhcp.c - DHCP messages in a row, each with a length in front, from clients that are sometimes the same. */
+/* fuzz_dhcp.c - DHCP messages in a row, each with a length in front, from clients that are sometimes the same, and
+ * reservations that come and go between them. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "gateway_fixture.h"
@@ -21,9 +23,20 @@ static void deliver(const uint8_t *options, uint32_t length, uint8_t client, uin
   put_in(data, 42 + 240 + length);
 }
 
-/* No address has two clients, no client two addresses, and what is sent is a whole packet. */
+/* No address has two clients, no client two addresses, one that is reserved has no second entry that could be given
+ * out, and
+ * what is sent is a whole packet. */
 static void check(void) {
   const struct lease *leases = g.leases.leases;
+  for (uint32_t i = 0; i < g.leases.reserved; i++) {
+    if (!leases[i].reserved || lease_at(&g.leases, leases[i].address) != &leases[i]) abort();
+    for (uint32_t k = i + 1; k < g.leases.count; k++) {
+      if (leases[k].address == leases[i].address && leases[k].state != LEASE_BLOCKED) abort();
+    }
+  }
+  for (uint32_t i = g.leases.touched; i < g.leases.count; i++) {
+    if (leases[i].state != LEASE_UNUSED && leases[i].state != LEASE_BLOCKED) abort();
+  }
   for (uint32_t i = 0; i < g.leases.count; i++) {
     for (uint32_t k = 0; k < i; k++) {
       bool both = leases[i].state == LEASE_BOUND && leases[k].state == LEASE_BOUND;
@@ -37,6 +50,18 @@ static void check(void) {
   }
   forget(&g.frames);
   forget(&g.control);
+}
+
+static void reserve(uint8_t client, uint8_t flags) {
+  struct vn_writer writer = {0};
+  const uint8_t mac[6] = {2, 0, 0, 0, 0, client};
+  char address[20];
+  snprintf(address, sizeof address, "192.168.50.%d", (flags & 1 ? 96 : 8) + (flags >> 1 & 7));
+  vn_write_text(&writer, "message", flags & 0x10 ? "reservationRemove" : "reservationAdd");
+  vn_write_bytes(&writer, "mac", mac, 6);
+  vn_write_text(&writer, "address", address);
+  control_message(&g, writer.data, writer.length);
+  vn_writer_free(&writer);
 }
 
 static void set_up(void) {
@@ -53,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   while (size >= 4) {
     uint32_t length = data[0] < size - 4 ? data[0] : (uint32_t)size - 4;
     g.now += data[3] * 1000;
+    if ((data[2] & 0x60) == 0x60) reserve(data[1] & 7, data[2]);
     deliver(data + 4, length, data[1] & 7, data[2]);
     check();
     data += 4 + length, size -= 4 + length;

@@ -100,6 +100,102 @@ static void reservations_are_honoured(void) {
        {ann, REQUEST, 77, .answer = NAK}, {ann, DISCOVER, 77, .answer = OFFER, .yiaddr = 10});
 }
 
+/* Asks for a reservation, or for the end of one when there is no address. The status of the reply. */
+static uint32_t reserve(const uint8_t *mac, const char *address, const char *sentence) {
+  struct vn_writer writer = {0};
+  char text[100] = "";
+  uint32_t status = 9999;
+  vn_write_text(&writer, "message", address ? "reservationAdd" : "reservationRemove");
+  vn_write_number(&writer, "id", 7);
+  vn_write_bytes(&writer, "mac", mac, 6);
+  if (address) vn_write_text(&writer, "address", address);
+  forget(&g.control);
+  control_message(&g, writer.data, writer.length);
+  vn_writer_free(&writer);
+  for (struct frame message; (message = take(&g.control)).data;) {
+    uint64_t change = vn_list_number(message.data, message.length, "change", 0);
+    if (change) snprintf(text, sizeof text, "%s", change == 2 ? "ended" : "added");
+    else if (vn_list_number(message.data, message.length, "id", 0) == 7)
+      status = (uint32_t)vn_list_number(message.data, message.length, "status", 9999);
+    if (!change && status) vn_list_text(message.data, message.length, "text", text, sizeof text);
+  }
+  if (sentence && strcmp(text, sentence) != 0) printf("  said: %s\n", text);
+  CHECK(!sentence || strcmp(text, sentence) == 0);
+  return status;
+}
+
+/* What comes back for a request; 0: silence. */
+static uint32_t says(const uint8_t *mac, uint8_t type, uint32_t requested, uint32_t ciaddr) {
+  struct packet packet = request(mac, type);
+  option_address(&packet, 50, requested);
+  if (ciaddr) put32(packet.bytes + 42 + 12, NET + ciaddr);
+  struct frame frame = ask(&packet);
+  return frame.data ? number(frame, 53) << 8 | yiaddr(frame) : 0;
+}
+
+static void a_reservation_moves_its_client(void) {
+  begin(HOST);
+  CHECK(says(ann, REQUEST, 10, 0) == (ACK << 8 | 10));
+  CHECK(reserve(ann, "192.168.50.60", "") == 0 && reserve(ann, "192.168.50.60", "") == 0);
+  check_events(NULL);
+  CHECK(says(bob, REQUEST, 10, 0) == NAK << 8); /* ann still uses it */
+  CHECK(says(ann, REQUEST, 0, 10) == NAK << 8); /* renewing */
+  CHECK(says(ann, DISCOVER, 10, 0) == (OFFER << 8 | 60) && says(ann, REQUEST, 60, 0) == (ACK << 8 | 60));
+  check_events("-10+60");
+  CHECK(says(bob, REQUEST, 10, 0) == (ACK << 8 | 10) && says(eve, REQUEST, 60, 0) == NAK << 8);
+  CHECK(reserve(ann, "192.168.50.11", "ended") == 0); /* .60 is outside of the range */
+  CHECK(says(ann, REQUEST, 0, 60) == NAK << 8 && says(ann, REQUEST, 11, 0) == (ACK << 8 | 11));
+  CHECK(reserve(ann, NULL, "") == 0 && reserve(ann, NULL, "nothing is reserved for that MAC address") == VN_NOT_FOUND);
+  CHECK(says(ann, REQUEST, 0, 11) == (ACK << 8 | 11)); /* a lease as any other */
+  CHECK(says(eve, REQUEST, 11, 0) == NAK << 8 && says(eve, REQUEST, 60, 0) == NAK << 8);
+  CHECK(says(ann, RELEASE, 0, 11) == 0 && says(eve, REQUEST, 11, 0) == (ACK << 8 | 11));
+  gateway_close(&g);
+}
+
+static void a_reservation_takes_nothing_from_anybody(void) {
+  begin(HOST);
+  CHECK(says(ann, REQUEST, 10, 0) == (ACK << 8 | 10) && says(bob, DISCOVER, 11, 0) == (OFFER << 8 | 11));
+  CHECK(reserve(bob, "192.168.50.10", "it is leased to 02:00:00:00:00:01") == VN_IN_USE);
+  CHECK(reserve(bob, "192.168.50.77", "it is reserved for 02:00:00:00:00:09") == VN_IN_USE);
+  CHECK(reserve(ann, "192.168.50.10", "") == 0 && says(ann, REQUEST, 0, 10) == (ACK << 8 | 10)); /* what it has anyway */
+  CHECK(reserve(eve, "192.168.50.11", "") == 0); /* was only offered */
+  CHECK(says(bob, REQUEST, 11, US) == NAK << 8 && says(bob, DISCOVER, 11, 0) == (OFFER << 8 | 12));
+  CHECK(says(eve, DISCOVER, 0, 0) == (OFFER << 8 | 11));
+  CHECK(says(max, REQUEST, 77, 0) == (ACK << 8 | 77) && reserve(max, NULL, "ended") == 0);
+  CHECK(reserve(bob, "192.168.50.77", "") == 0 && says(bob, DISCOVER, 0, 0) == (OFFER << 8 | 77));
+  CHECK(says(ann, RELEASE, 0, 10) == 0 && reserve(ann, "192.168.50.78", "") == 0 && reserve(max, "192.168.50.10", "") == 0);
+  gateway_close(&g);
+}
+
+static void what_a_client_left_for_its_reservation_can_be_given_back(void) {
+  begin(HOST);
+  CHECK(says(ann, REQUEST, 10, 0) == (ACK << 8 | 10) && reserve(ann, "192.168.50.13", "") == 0);
+  CHECK(says(ann, RELEASE, 0, 10) == 0);
+  check_events("-10");
+  CHECK(says(bob, REQUEST, 10, 0) == (ACK << 8 | 10));
+  CHECK(says(ann, DISCOVER, 0, 0) == (OFFER << 8 | 13) && says(ann, DECLINE, 13, 0) == 0); /* somebody uses it */
+  CHECK(says(ann, DISCOVER, 0, 0) == (OFFER << 8 | 11) && reserve(ann, NULL, "") == 0);
+  CHECK(says(eve, REQUEST, 13, 0) == NAK << 8 && reserve(eve, "192.168.50.13", "") == 0); /* it rests all the same */
+  CHECK(says(eve, DISCOVER, 0, 0) == (OFFER << 8 | 12));
+  g.now += 601 * 1000;
+  CHECK(says(eve, DISCOVER, 0, 0) == (OFFER << 8 | 13));
+  gateway_close(&g);
+}
+
+static void reservations_make_sense_or_are_refused(void) {
+  static const uint8_t group[6] = {3, 0, 0, 0, 0, 1};
+  static const char *const wrong[] = {"192.168.51.10", "192.168.50.0", "192.168.50.1", "192.168.50.255", "0.0.0.0", "x"};
+  begin(HOST);
+  for (uint32_t i = 0; i < sizeof wrong / sizeof *wrong; i++) CHECK(reserve(ann, wrong[i], NULL) == VN_BAD_OPTION);
+  CHECK(reserve(group, "192.168.50.10", NULL) == VN_BAD_OPTION && g.leases.reserved == 1);
+  gateway_close(&g);
+  struct vn_writer writer = configuration(HOST);
+  vn_write_number(&writer, "dhcp", 0);
+  open_gateway(writer);
+  CHECK(reserve(ann, "192.168.50.10", NULL) == VN_UNSUPPORTED && reserve(ann, NULL, NULL) == VN_UNSUPPORTED);
+  gateway_close(&g);
+}
+
 static void release_and_decline(void) {
   PLAY("release", {ann, REQUEST, 10, .answer = ACK, .yiaddr = 10, .events = "+10"},
        {bob, RELEASE, .server = US, .ciaddr = 10},
@@ -184,6 +280,10 @@ int main(void) {
   RUN(wrong_wishes_are_refused);
   RUN(another_server_frees_the_offer);
   RUN(reservations_are_honoured);
+  RUN(a_reservation_moves_its_client);
+  RUN(a_reservation_takes_nothing_from_anybody);
+  RUN(what_a_client_left_for_its_reservation_can_be_given_back);
+  RUN(reservations_make_sense_or_are_refused);
   RUN(release_and_decline);
   RUN(the_range_can_be_exhausted);
   RUN(expiry_is_told_without_traffic);

@@ -6,7 +6,9 @@
 #include <dirent.h>
 #include <dlfcn.h>
 #include <errno.h>
+#include <arpa/inet.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -29,7 +31,8 @@ enum {
 };
 
 /* Those of libc.h that nothing here can tell from others by running. */
-_Static_assert(PTHREAD_CREATE_DETACHED == 2 && ENOBUFS == 55 && EPROTOTYPE == 41 && AF_INET6 == 30, "Darwin's numbers");
+_Static_assert(PTHREAD_CREATE_DETACHED == 2 && EPROTOTYPE == 41 && AF_INET6 == 30 && ENOSYS == 78, "Darwin's numbers");
+_Static_assert(ECONNABORTED == 53, "Darwin's numbers");
 
 #define EXPORT __attribute__((visibility("default")))
 #define NEED(condition) \
@@ -82,7 +85,14 @@ EXPORT int fixture_files(const char *directory) {
   NEED(fd >= 0 && fcntl(fd, MAC_F_GETFD) == FD_CLOEXEC && fcntl(fd, F_GETFL) == MAC_O_RDWR);
   NEED(fcntl(fd, F_SETFL, O_NONBLOCK) == 0 && (fcntl(fd, F_GETFL) & O_NONBLOCK));
   NEED(fcntl(fd, F_SETFD, 0) == 0 && fcntl(fd, MAC_F_GETFD) == 0);
-  NEED(close(fd) == 0 && close(fd) == -1 && errno == 9);
+  char text[4] = "", again[220];
+  NEED(fchmod(fd, 0600) == 0 && fstat(fd, &status) == 0 && S_ISREG(status.st_mode) && (status.st_mode & 0777) == 0600);
+  int program = open("/proc/self/exe", O_RDONLY);
+  NEED(pread(program, text, 3, 1) == 3 && strcmp(text, "ELF") == 0 && close(program) == 0);
+  snprintf(again, sizeof again, "%s/again", directory);
+  NEED(link(path, again) == 0 && link(path, again) == -1 && errno == EEXIST && unlink(again) == 0);
+  NEED(chmod(path, 0640) == 0);
+  NEED(close(fd) == 0 && close(fd) == -1 && errno == EBADF && EBADF == 9);
   NEED(stat(path, &status) == 0 && (status.st_mode & MAC_TYPE) == MAC_REGULAR);
   NEED((status.st_mode & 0777) == 0640 && status.st_size == 0);
   NEED(status.st_uid == getuid() && status.st_nlink == 1 && time(NULL) - status.st_mtimespec.tv_sec < 100);
@@ -138,6 +148,92 @@ EXPORT int fixture_sockets(const char *directory) {
   NEED(connect(client, (struct sockaddr *)&address, sizeof address) == -1 && errno == ECONNREFUSED && errno == 61);
   close(client);
   unlink(address.sun_path);
+  return 0;
+}
+
+/* A port of the loopback: the family, the port and the length of an address have their places. */
+EXPORT int fixture_tcp(void) {
+  struct sockaddr_in own = {.sin_len = sizeof own, .sin_family = AF_INET}, peer;
+  struct sockaddr_in6 own6 = {.sin6_len = sizeof own6, .sin6_family = AF_INET6};
+  socklen_t length = sizeof own;
+  int on = 1, error = 7;
+  own.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  int listener = socket(AF_INET, SOCK_STREAM, 0), client = socket(AF_INET, SOCK_STREAM, 0);
+  NEED(setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) == 0);
+  NEED(bind(listener, (struct sockaddr *)&own, sizeof own) == 0 && listen(listener, 4) == 0);
+  NEED(getsockname(listener, (struct sockaddr *)&own, &length) == 0 && length == 16 && own.sin_len == 16);
+  NEED(own.sin_family == AF_INET && own.sin_port != 0 && own.sin_addr.s_addr == htonl(0x7f000001));
+  length = sizeof peer;
+  NEED(getpeername(client, (struct sockaddr *)&peer, &length) == -1 && errno == 57); /* ENOTCONN */
+  NEED(fcntl(client, F_SETFL, O_NONBLOCK) == 0);
+  NEED(connect(client, (struct sockaddr *)&own, sizeof own) == 0 || (errno == EINPROGRESS && EINPROGRESS == 36));
+  int server = accept(listener, (struct sockaddr *)&peer, &length);
+  struct pollfd slot = {.fd = client, .events = POLLOUT};
+  NEED(server >= 0 && peer.sin_len == 16 && peer.sin_family == AF_INET && poll(&slot, 1, 1000) == 1);
+  length = sizeof error;
+  NEED(getsockopt(client, SOL_SOCKET, SO_ERROR, &error, &length) == 0 && error == 0);
+  NEED(setsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
+  length = sizeof on;
+  NEED(getsockopt(client, IPPROTO_TCP, TCP_NODELAY, &on, &length) == 0 && on != 0);
+  length = sizeof peer;
+  NEED(getpeername(client, (struct sockaddr *)&peer, &length) == 0 && peer.sin_port == own.sin_port);
+  NEED(getsockopt(listener, SOL_SOCKET, SO_ACCEPTCONN, &on, &length) == -1 && errno == 42); /* ENOPROTOOPT */
+  struct stat status;
+  NEED(fstat(server, &status) == 0 && status.st_ino == 0 && fchmod(server, 0600) == -1 && errno == EINVAL);
+  close(server), close(client), close(listener);
+  length = sizeof own6;
+  NEED(inet_pton(AF_INET6, "::1", &own6.sin6_addr) == 1 && (listener = socket(AF_INET6, SOCK_STREAM, 0)) >= 0);
+  if (bind(listener, (struct sockaddr *)&own6, sizeof own6) == 0) { /* else a machine without IPv6 */
+    NEED(getsockname(listener, (struct sockaddr *)&own6, &length) == 0 && length == 28 && own6.sin6_len == 28);
+    NEED(own6.sin6_family == AF_INET6 && own6.sin6_port != 0);
+  }
+  close(listener);
+  return 0;
+}
+
+/* Datagrams, with and without a name; what does not fit is cut; who is full says so with ENOBUFS. */
+struct many {
+  struct msghdr message;
+  size_t length;
+};
+
+EXPORT int fixture_datagrams(const char *directory) {
+  typedef ssize_t many_call(int, struct many *, unsigned, int);
+  int one = socket(AF_UNIX, SOCK_DGRAM, 0), other = socket(AF_UNIX, SOCK_DGRAM, 0), pair[2];
+  struct sockaddr_un own = {.sun_len = sizeof own, .sun_family = AF_UNIX}, from;
+  snprintf(own.sun_path, sizeof own.sun_path, "%s/datagrams", directory);
+  NEED(bind(one, (struct sockaddr *)&own, sizeof own) == 0);
+  char bytes[10] = "";
+  struct iovec part = {"hello", 5}, room = {bytes, 3};
+  struct msghdr message = {.msg_name = &own, .msg_namelen = sizeof own, .msg_iov = &part, .msg_iovlen = 1};
+  NEED(sendmsg(other, &message, 0) == 5);
+  struct msghdr in = {.msg_name = &from, .msg_namelen = sizeof from, .msg_iov = &room, .msg_iovlen = 1};
+  NEED(recvmsg(one, &in, MSG_DONTWAIT) == 3 && in.msg_flags == MSG_TRUNC && MSG_TRUNC == 0x10);
+  NEED(in.msg_namelen == 16 && from.sun_family == AF_UNIX && from.sun_path[0] == 0); /* a sender without a name */
+  NEED(sendmsg(one, &message, 0) == 5);
+  in.msg_namelen = sizeof from, room.iov_len = sizeof bytes;
+  NEED(recvmsg(one, &in, MSG_DONTWAIT) == 5 && in.msg_flags == 0 && strcmp(from.sun_path, own.sun_path) == 0);
+  unlink(own.sun_path);
+  NEED(connect(other, (struct sockaddr *)&own, sizeof own) == -1 && errno == ENOENT);
+  close(one), close(other);
+
+  NEED(socketpair(AF_UNIX, SOCK_DGRAM, 0, pair) == 0);
+  NEED(setsockopt(pair[0], SOL_SOCKET, SO_RCVBUF, &(int){1 << 20}, 4) == 0);
+  int count = 0;
+  while (count < 100000 && send(pair[0], "x", 1, MSG_DONTWAIT) == 1) count++;
+  NEED(count > 0 && count < 100000 && errno == ENOBUFS && ENOBUFS == 55);
+  while (recv(pair[1], bytes, 1, MSG_DONTWAIT) == 1) count--;
+  NEED(count == 0);
+  void *system = dlopen(NULL, RTLD_NOW);
+  many_call *send_many = (many_call *)dlsym(system, "sendmsg_x"), *take_many = (many_call *)dlsym(system, "recvmsg_x");
+  NEED(send_many != NULL && take_many != NULL && dlsym(system, "no_such_name") == NULL);
+  struct many three[3] = {{.length = 0}};
+  for (int i = 0; i < 3; i++) three[i].message.msg_iov = &part, three[i].message.msg_iovlen = 1;
+  NEED(send_many(pair[0], three, 3, MSG_DONTWAIT) == 3);
+  for (int i = 0; i < 3; i++) three[i].message.msg_iov = &room;
+  NEED(take_many(pair[1], three, 3, MSG_DONTWAIT) == 3 && three[2].length == 5 && memcmp(bytes, "hello", 5) == 0);
+  NEED(take_many(pair[1], three, 3, MSG_DONTWAIT) == -1 && errno == EINVAL); /* what has an answer is no question */
+  close(pair[0]), close(pair[1]);
   return 0;
 }
 

@@ -53,6 +53,8 @@ static void calls(const char *name, const void *first, const void *second) {
 static void pointers_are_right(void) { calls("fixture_pointers", NULL, NULL); }
 static void files_are_as_on_a_mac(void) { calls("fixture_files", directory, NULL); }
 static void sockets_are_as_on_a_mac(void) { calls("fixture_sockets", directory, NULL); }
+static void tcp_is_as_on_a_mac(void) { calls("fixture_tcp", NULL, NULL); }
+static void datagrams_are_as_on_a_mac(void) { calls("fixture_datagrams", directory, NULL); }
 static void threads_are_as_on_a_mac(void) { calls("fixture_threads", NULL, NULL); }
 static void the_process_is_as_on_a_mac(void) { calls("fixture_process", NULL, NULL); }
 
@@ -191,6 +193,8 @@ int main(void) {
   RUN(variable_arguments_arrive);
   RUN(files_are_as_on_a_mac);
   RUN(sockets_are_as_on_a_mac);
+  RUN(tcp_is_as_on_a_mac);
+  RUN(datagrams_are_as_on_a_mac);
   RUN(threads_are_as_on_a_mac);
   RUN(programs_are_spawned);
   RUN(the_process_is_as_on_a_mac);

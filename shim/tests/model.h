@@ -3,9 +3,11 @@
  * model.h - a machine of coroutines on which core/ runs unchanged: threads, locks, sockets and time, all from one seed.
  *
  * Theory of operation. core/ is compiled with -DVN_MODEL, so each of its atomic operations first calls vn_model_step(),
- * where the scheduler may go on with any other actor; locks, condition variables, sleeping and the doorbell's socket are
+ * where the scheduler may go on with any other actor; locks, condition variables, sleeping and the doorbell's socket
+ * are
  * actors' waits instead of system calls. One thread does it all, so a schedule is a function of its seed and can be
- * replayed. Time is a number: it jumps to the next deadline when everybody waits, and creeps ahead at random moments, so
+ * replayed. Time is a number: it jumps to the next deadline when everybody waits, and creeps ahead at random moments,
+ * so
  * that deadlines pass in the midst of things.
  *
  * When nobody can go on and no deadline is left, model_quiet() is asked: either it finds everything done and starts the

@@ -32,7 +32,8 @@ static void begin(uint32_t op, int32_t target) {
     if (script.operations[i].handle) continue;
     uint32_t deadline = model_random(3) ? 0 : 1 + model_random(4);
     int32_t handle = vn_call(target, op, NULL, 0, deadline);
-    MODEL_CHECK(handle > 0 || handle == -VN_STOPPED); /* vn_shutdown() is at it */
+    /* vn_shutdown() is at it, or a switch has it */
+    MODEL_CHECK(handle > 0 || handle == -VN_STOPPED || (op == VN_OP_SWITCH_CREATE && handle == -VN_IN_USE));
     if (handle < 0) return;
     script.operations[i].handle = handle;
     script.operations[i].op = op;
@@ -58,6 +59,8 @@ static void started(int32_t handle, bool port) {
   if (port) vn_interest(handle, VN_READY_PACKETS);
 }
 
+static bool makes(uint32_t op) { return op != VN_OP_STOP && op != VN_OP_PROBE && op != VN_OP_SWITCH_CREATE; }
+
 static void fetch(int i, bool announced) {
   uint8_t list[256];
   int32_t length = vn_result(script.operations[i].handle, list, sizeof list);
@@ -71,7 +74,7 @@ static void fetch(int i, bool announced) {
   uint32_t op = script.operations[i].op;
   MODEL_CHECK(status == VN_OK || status == VN_SYSTEM || status == VN_TIMEOUT || status == VN_CANCELLED);
   MODEL_CHECK(status != VN_TIMEOUT || script.operations[i].deadline);
-  MODEL_CHECK((handle > 0) == (status == VN_OK && op != VN_OP_STOP && op != VN_OP_PROBE));
+  MODEL_CHECK((handle > 0) == (status == VN_OK && makes(op)));
   MODEL_CHECK(vn_result(script.operations[i].handle, list, sizeof list) == -VN_STALE);
   *(status == VN_OK          ? &totals.ok
     : status == VN_TIMEOUT   ? &totals.timeout
@@ -104,12 +107,19 @@ static bool stopping(int i, int32_t status) {
   return true;
 }
 
+/* While a switch has it there is nothing to do: its return will be told. */
+static bool lent(int i, int32_t status) {
+  if (status != -VN_IN_USE) return false;
+  script.things[i].pending = script.things[i].writable = false;
+  return true;
+}
+
 static void drain(int i) {
   uint8_t arena[256];
   uint32_t d[4 * VN_DESCRIPTOR_WORDS];
   for (int round = 0; round < 4 && script.things[i].pending; round++) {
     int32_t count = vn_drain(script.things[i].handle, arena, sizeof arena, d, 1 + model_random(4));
-    if (stopping(i, count)) return;
+    if (stopping(i, count) || lent(i, count)) return;
     MODEL_CHECK(count >= 0 && count != VN_MORE); /* more, but nothing to take: it would come back for ever */
     for (int32_t k = 0; k < (count & 0xffff); k++) {
       MODEL_CHECK(frame_is(arena + d[k * 6], d[k * 6 + 1], script.things[i].thing->delivered));
@@ -130,7 +140,7 @@ static void send_some(int i) {
     memset(arena + k * 64, (int)(thing->sent + k) + 1, 64);
   }
   int32_t taken = vn_send(script.things[i].handle, arena, sizeof arena, d, 0, count);
-  if (stopping(i, taken)) return;
+  if (stopping(i, taken) || lent(i, taken)) return;
   if (thing->vmnet && taken == -VMNET_BUFFER_EXHAUSTED) {
     script.things[i].writable = false;
     script.things[i].retry = vn_monotonic_ns() + 1000000;
@@ -184,6 +194,9 @@ static void whims(void) {
       }
       break;
     case 10: if (!model_random(6)) script.finishing = true; break;
+    case 11:
+      if (script.things[t].handle && script.things[t].port) begin(VN_OP_SWITCH_CREATE, script.things[t].handle);
+      break;
     default: break;
   }
 }

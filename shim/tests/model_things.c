@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * model_things.c - the model's backend and the native side of its ports: a producer, a switch, a teller of events.
+ * model_things.c - the model's backend and the native side of its ports: a producer, a switch, a teller of events; and
+ * another switch, which has the port instead of the script for a while.
  *
  * How much they move at once and how long they sleep is chance; that they publish before vn_port_arrived(), and free
  * before vn_port_drained(), is what every source has to do.
@@ -36,6 +37,7 @@ static void thing_close(struct vn_object *object) {
   struct thing *thing = (struct thing *)object;
   MODEL_CHECK(!thing->closed);
   thing->closed = thing->ended = true;
+  vn_port_fail(&thing->ends.port, VN_STOPPED);
   counts.closed++;
   model_wake(&thing->poked);
   if (thing->vmnet) vmnet_stop(thing);
@@ -128,6 +130,51 @@ static void *teller(void *argument) {
   return NULL;
 }
 
+/* A thread that is in here keeps the sink where it is. */
+static void hear(struct vn_sink *sink) {
+  struct thing *thing = (struct thing *)((char *)sink - offsetof(struct thing, sink));
+  MODEL_CHECK(thing->lent);
+  VN_STEP();
+  MODEL_CHECK(thing->lent);
+  thing->woken = true;
+  model_wake(&thing->woken);
+}
+
+static void *borrower(void *argument) {
+  struct thing *thing = argument;
+  struct vn_port *port = &thing->ends.port;
+  uint8_t arena[256];
+  uint32_t d[4 * VN_DESCRIPTOR_WORDS], turns = 1 + model_random(6);
+  thing->lent = true;
+  vn_port_sink(port, &thing->sink);
+  while (turns-- && !vn_atomic_load(&port->status)) {
+    bool more;
+    thing->woken = false;
+    int32_t count = port->source->receive(port, arena, sizeof arena, d, 1 + model_random(4), &more);
+    for (int32_t k = 0; k < count; k++) {
+      MODEL_CHECK(frame_is(arena + d[k * 6], d[k * 6 + 1], thing->delivered));
+      thing->delivered++;
+    }
+    if (count != 0) continue;
+    vn_atomic_store(&port->armed, 1);
+    if (!port->source->empty(port) || vn_atomic_load(&port->status) || thing->woken) continue;
+    model_wait(&thing->woken, model_random(3) ? vn_monotonic_ns() + model_random(1000000) : 0);
+  }
+  vn_port_sink(port, NULL);
+  thing->lent = false;
+  vn_port_return(port);
+  vn_release(&port->object);
+  return NULL;
+}
+
+static void lend(struct vn_job *job) {
+  struct thing *thing = (struct thing *)job->lent;
+  thing->sink.wake = hear;
+  job->lent = NULL;
+  vn_retain(&thing->ends.port.object);
+  vn_thread_start(borrower, thing);
+}
+
 static struct vn_object *make(struct vn_job *job, const struct vn_class *class) {
   struct thing *thing = calloc(1, sizeof *thing);
   thing->vmnet = WITH_VMNET && class == &port_class && model_random(2);
@@ -157,6 +204,7 @@ static uint32_t run(struct vn_job *job) {
   if (!model_random(10)) return vn_fail(job, VN_SYSTEM, NULL, "bad luck");
   if (job->op == VN_OP_INTERFACE_START) job->made = make(job, &port_class);
   if (job->op == VN_OP_NETWORK_CREATE) job->made = make(job, &network_class);
+  if (job->op == VN_OP_SWITCH_CREATE) lend(job);
   if (job->op == VN_OP_STOP) {
     struct thing *thing = (struct thing *)job->target;
     thing->ended = true;
@@ -171,5 +219,6 @@ static uint32_t get(struct vn_object *object, uint32_t what, struct vn_writer *o
 }
 static void nothing(void) {}
 static uint32_t count_alive(void) { return counts.alive; }
-static const struct vn_backend backend = {"model", run, get, nothing, count_alive, NULL};
+static const struct vn_backend backend = {
+    .name = "model", .run = run, .get = get, .shutdown = nothing, .alive = count_alive};
 const struct vn_backend *vn_backend(void) { return &backend; }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 /*
- * model_things.h - what the model's backend makes: ports with actors on their native side, which are rings and a switch or
+ * model_things.h - what the model's backend makes: ports with actors on their native side, which are rings and a switch
+ * or
  * vmnet (model_vmnet.h), and networks that signal once.
  */
 #ifndef VN_MODEL_THINGS_H
@@ -23,6 +24,8 @@ struct thing {
   bool ended, closed, told; /* told: it signalled VN_READY_EVENT */
   bool poked, had_handle;
   uint32_t published, delivered; /* rx: by the producer, seen by the script */
+  struct vn_sink sink;
+  bool lent, woken; /* a switch has it, and was woken */
   uint32_t sent, arrived;        /* tx: taken by vn_send(), seen by the switch */
 };
 

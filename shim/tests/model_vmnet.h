@@ -2,9 +2,12 @@
 /*
  * model_vmnet.h - vmnet as an actor: what darwin/nic_source.c reads from, writes to, and is told events by.
  *
- * Each interface has its own manners, by chance: an event for each frame, or only for the first one after a read that said
- * "none"; events that come late, that stand for several, that come several times, that are dropped when a later one stands
- * for them, and storms that go on until somebody has read. Writes are refused for want of buffers (1007) and, as a whole,
+ * Each interface has its own manners, by chance: an event for each frame, or only for the first one after a read that
+ * said
+ * "none"; events that come late, that stand for several, that come several times, that are dropped when a later one
+ * stands
+ * for them, and storms that go on until somebody has read. Writes are refused for want of buffers (1007) and, as a
+ * whole,
  * for one bad frame. Whoever leaves a descriptor as the last call left it, or calls after the stop, fails.
  *
  * It needs the Blocks of clang, for vmnet's declarations; without them the model runs with rings alone.

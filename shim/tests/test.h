@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-/* test.h - the few lines that every C test needs: CHECK() counts, finish() prints the count and answers main()'s result. */
+/* test.h - the few lines that every C test needs: CHECK() counts, finish() prints the count and answers main()'s
+ * result. */
 #ifndef VN_TEST_H
 #define VN_TEST_H
 

@@ -1,10 +1,10 @@
 # C tests. Every tests/<room>_<what>_test.c is a program of its own that ends with a line "N passed, N failed" and exits 1
-# when one failed. tests/core_* link core/ and a backend of their own (core_fake.c), tests/embedded_* the whole shim,
+# when one failed. tests/core_* link core/ and a backend of their own (core_fake.c), tests/embedded_* and plane_* the whole shim,
 # tests/gateway_* the gateway without its main(), tests/darwin_* and tests/doubles_* what doubles/doubles.mk says.
 # ROOM=core runs one room's alone.
 
 LONG ?=
-ROOM ?= core embedded gateway darwin doubles
+ROOM ?= core embedded plane gateway darwin doubles
 # The doubles need Blocks, which gcc does not have, and would be in the way of the real thing.
 BLOCKS := $(if $(filter Linux,$(SYSTEM)),$(findstring clang,$(notdir $(CC))))
 SANITIZE_asan := -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer -O1
@@ -13,7 +13,7 @@ SANITIZE_plain :=
 
 tests_of = $(patsubst tests/%.c,%,$(wildcard $(patsubst %,tests/%_*_test.c,$(filter $(1),$(ROOM)))))
 CORE_TESTS := $(call tests_of,core)
-EMBEDDED_TESTS := $(call tests_of,embedded)
+EMBEDDED_TESTS := $(call tests_of,embedded plane)
 GATEWAY_TESTS := $(call tests_of,gateway)
 # In the folder of what they start: the daemon of the doubles, the gateway, vmnet-host.
 DARWIN_TESTS := $(if $(BLOCKS),$(addprefix doubles/,$(call tests_of,darwin)))
@@ -46,6 +46,13 @@ bench-drain: $(BUILD)/tests/core_drain_bench
 	$(abspath $<)
 
 $(BUILD)/tests/core_drain_bench: $(BUILD)/tests/core_drain_bench.o $(BUILD)/tests/core_fake.o $(CORE:%.c=$(BUILD)/%.o)
+	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
+
+.PHONY: bench-switch
+bench-switch: $(BUILD)/tests/plane_switch_bench
+	$(abspath $<)
+
+$(BUILD)/tests/plane_switch_bench: $(BUILD)/tests/plane_switch_bench.o $(SHIM_OBJECTS)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
 
 include $(wildcard tests/model.mk tests/fuzz.mk)

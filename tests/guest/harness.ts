@@ -37,7 +37,9 @@ export type GuestNetdev =
   /** One end of a datagram socketpair, given to QEMU. */
   | { kind: "dgram"; fd: number }
   /** QEMU's own user network: a peer to compare with. */
-  | { kind: "user" };
+  | { kind: "user" }
+  /** Words of a person, of the id `net`; a descriptor becomes number 3 in QEMU. */
+  | { kind: "words"; words: string; fd?: number };
 
 /** Options of {@linkcode bootGuest}. */
 export interface GuestOptions {
@@ -106,6 +108,7 @@ function netdevArgument(netdev: GuestNetdev): string {
   // QEMU's option syntax doubles a comma that is part of a value.
   const quoted = (path: string) => path.replaceAll(",", ",,");
   if (netdev.kind === "user") return "user,id=net";
+  if (netdev.kind === "words") return netdev.words;
   if (netdev.kind === "stream") {
     return "fd" in netdev
       ? "stream,id=net,addr.type=fd,addr.str=3"
@@ -173,7 +176,8 @@ export class Guest implements AsyncDisposable {
   #queue: Promise<unknown> = Promise.resolve();
 
   constructor(options: GuestOptions) {
-    const fd = "fd" in options.netdev ? [options.netdev.fd] : [];
+    const { fd: given } = options.netdev as { fd?: number };
+    const fd = given === undefined ? [] : [given];
     this.#process = spawn("qemu-system-x86_64", qemuArguments(options), {
       stdio: ["pipe", "pipe", "pipe", ...fd],
     }) as ChildProcessByStdio<Writable, Readable, Readable>;

@@ -35,6 +35,7 @@ typedef uint32_t sigset_t;
 typedef uint32_t socklen_t;
 typedef uint8_t sa_family_t;
 typedef uint32_t in_addr_t;
+typedef uint16_t in_port_t;
 
 /* errno.h */
 extern int *__error(void);
@@ -44,20 +45,27 @@ extern int *__error(void);
 VN_CONSTANT(ENOENT, 2)
 VN_CONSTANT(EINTR, 4)
 VN_CONSTANT(ENOEXEC, 8)
+VN_CONSTANT(EBADF, 9)
 VN_CONSTANT(ECHILD, 10)
 VN_CONSTANT(ENOMEM, 12)
 VN_CONSTANT(EACCES, 13)
+VN_CONSTANT(EEXIST, 17)
 VN_CONSTANT(ENOTDIR, 20)
+VN_CONSTANT(EINVAL, 22)
 VN_CONSTANT(ENFILE, 23)
 VN_CONSTANT(EMFILE, 24)
 VN_CONSTANT(EAGAIN, 35)
 VN_CONSTANT(EWOULDBLOCK, 35)
+VN_CONSTANT(EINPROGRESS, 36)
+VN_CONSTANT(EMSGSIZE, 40)
 VN_CONSTANT(EPROTOTYPE, 41)
 VN_CONSTANT(EADDRINUSE, 48)
+VN_CONSTANT(ECONNABORTED, 53)
 VN_CONSTANT(ENOBUFS, 55)
 VN_CONSTANT(ETIMEDOUT, 60)
 VN_CONSTANT(ECONNREFUSED, 61)
 VN_CONSTANT(ENAMETOOLONG, 63)
+VN_CONSTANT(ENOSYS, 78)
 
 /* stdlib.h, string.h, stdio.h */
 void *malloc(size_t size) __attribute__((malloc));
@@ -168,7 +176,8 @@ int pthread_key_create(pthread_key_t *key, void (*ended)(void *));
 void *pthread_getspecific(pthread_key_t key);
 int pthread_setspecific(pthread_key_t key, const void *value);
 
-/* dlfcn.h; for the shim's own place. The struct has a tag in the system's headers too. */
+/* dlfcn.h; for the shim's own place, libpcap, and what the C library has but does not declare. The struct has a tag in
+ * the system's headers too. */
 #define VN_DL_INFO(F, s) \
   F(s, const char *, dli_fname, ) F(s, void *, dli_fbase, ) F(s, const char *, dli_sname, ) F(s, void *, dli_saddr, )
 VN_STRUCT(dl_info, VN_DL_INFO)
@@ -176,6 +185,7 @@ typedef struct dl_info Dl_info;
 VN_CONSTANT(RTLD_NOW, 0x2)
 VN_CONSTANT(RTLD_NODELETE, 0x80)
 void *dlopen(const char *path, int mode);
+void *dlsym(void *library, const char *name);
 int dladdr(const void *address, Dl_info *info);
 
 /* unistd.h, fcntl.h, sys/stat.h, dirent.h, poll.h, sys/random.h, sys/sysctl.h, sys/xattr.h */
@@ -196,8 +206,10 @@ int open(const char *path, int flags, ...);
 int close(int fd);
 ssize_t read(int fd, void *out, size_t length);
 ssize_t write(int fd, const void *bytes, size_t length);
+ssize_t pread(int fd, void *out, size_t length, off_t from);
 int access(const char *path, int mode);
 int unlink(const char *path);
+int link(const char *from, const char *to);
 int rmdir(const char *path);
 pid_t getpid(void);
 uid_t getuid(void);
@@ -218,13 +230,18 @@ VN_STRUCT(stat, VN_STAT)
 #endif
 VN_CONSTANT(S_IFMT, 0170000)
 VN_CONSTANT(S_IFDIR, 0040000)
+VN_CONSTANT(S_IFREG, 0100000)
 VN_CONSTANT(S_IFSOCK, 0140000)
 #ifndef S_ISDIR
 #define S_ISDIR(mode) (((mode) & S_IFMT) == S_IFDIR)
+#define S_ISREG(mode) (((mode) & S_IFMT) == S_IFREG)
 #define S_ISSOCK(mode) (((mode) & S_IFMT) == S_IFSOCK)
 #endif
 int stat(const char *path, struct stat *out) VN_INODE64("stat");
 int lstat(const char *path, struct stat *out) VN_INODE64("lstat");
+int fstat(int fd, struct stat *out) VN_INODE64("fstat");
+int chmod(const char *path, mode_t mode);
+int fchmod(int fd, mode_t mode);
 
 #ifndef VN_SDK_CHECK /* a struct without a name there */
 typedef struct vn_directory DIR;
@@ -242,13 +259,14 @@ VN_STRUCT(pollfd, VN_POLLFD)
 typedef unsigned int nfds_t;
 VN_CONSTANT(POLLIN, 0x01)
 VN_CONSTANT(POLLOUT, 0x04)
+VN_CONSTANT(POLLHUP, 0x10)
 int poll(struct pollfd *watched, nfds_t count, int ms);
 
 int getentropy(void *out, size_t length);
 int sysctlbyname(const char *name, void *out, size_t *out_length, void *value, size_t length);
 ssize_t getxattr(const char *path, const char *name, void *out, size_t capacity, uint32_t position, int options);
 
-/* sys/socket.h, sys/un.h, sys/uio.h, netinet/in.h, net/ethernet.h, arpa/inet.h */
+/* sys/socket.h, sys/un.h, sys/uio.h, netinet/in.h, netinet/tcp.h, net/ethernet.h, arpa/inet.h */
 #define VN_IOVEC(F, s) F(s, void *, iov_base, ) F(s, size_t, iov_len, )
 VN_STRUCT(iovec, VN_IOVEC)
 #define VN_SOCKADDR(F, s) F(s, uint8_t, sa_len, ) F(s, sa_family_t, sa_family, ) F(s, char, sa_data, [14])
@@ -268,6 +286,14 @@ VN_STRUCT(in6_addr, VN_IN6_ADDR)
 #ifndef s6_addr
 #define s6_addr __u6_addr.__u6_addr8
 #endif
+#define VN_SOCKADDR_IN(F, s)                                                                \
+  F(s, uint8_t, sin_len, ) F(s, sa_family_t, sin_family, ) F(s, in_port_t, sin_port, ) \
+  F(s, struct in_addr, sin_addr, ) F(s, char, sin_zero, [8])
+VN_STRUCT(sockaddr_in, VN_SOCKADDR_IN)
+#define VN_SOCKADDR_IN6(F, s)                                                                  \
+  F(s, uint8_t, sin6_len, ) F(s, sa_family_t, sin6_family, ) F(s, in_port_t, sin6_port, ) \
+  F(s, uint32_t, sin6_flowinfo, ) F(s, struct in6_addr, sin6_addr, ) F(s, uint32_t, sin6_scope_id, )
+VN_STRUCT(sockaddr_in6, VN_SOCKADDR_IN6)
 #define VN_ETHER_ADDR(F, s) F(s, unsigned char, octet, [6])
 VN_STRUCT(ether_addr, VN_ETHER_ADDR)
 
@@ -275,11 +301,20 @@ VN_CONSTANT(AF_UNIX, 1)
 VN_CONSTANT(AF_INET, 2)
 VN_CONSTANT(AF_INET6, 30)
 VN_CONSTANT(INET6_ADDRSTRLEN, 46)
+VN_CONSTANT(INADDR_LOOPBACK, 0x7f000001)
+VN_CONSTANT(IPPROTO_TCP, 6)
+VN_CONSTANT(TCP_NODELAY, 1)
 VN_CONSTANT(SOCK_STREAM, 1)
+VN_CONSTANT(SOCK_DGRAM, 2)
 VN_CONSTANT(SOL_SOCKET, 0xffff)
+VN_CONSTANT(SO_ACCEPTCONN, 0x0002)
+VN_CONSTANT(SO_REUSEADDR, 0x0004)
 VN_CONSTANT(SO_SNDBUF, 0x1001)
+VN_CONSTANT(SO_RCVBUF, 0x1002)
+VN_CONSTANT(SO_ERROR, 0x1007)
 VN_CONSTANT(SO_TYPE, 0x1008)
 VN_CONSTANT(SO_NOSIGPIPE, 0x1022)
+VN_CONSTANT(MSG_TRUNC, 0x10)
 VN_CONSTANT(MSG_DONTWAIT, 0x80)
 VN_CONSTANT(SHUT_RDWR, 2)
 #ifndef SO_NOSIGPIPE
@@ -292,16 +327,21 @@ int listen(int fd, int waiting);
 int accept(int fd, struct sockaddr *address, socklen_t *length);
 int connect(int fd, const struct sockaddr *address, socklen_t length);
 int shutdown(int fd, int how);
+int getsockname(int fd, struct sockaddr *address, socklen_t *length);
+int getpeername(int fd, struct sockaddr *address, socklen_t *length);
 int setsockopt(int fd, int level, int option, const void *value, socklen_t length);
 int getsockopt(int fd, int level, int option, void *value, socklen_t *length);
 ssize_t send(int fd, const void *bytes, size_t length, int flags);
 ssize_t recv(int fd, void *out, size_t length, int flags);
 ssize_t sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t recvmsg(int fd, struct msghdr *message, int flags);
 int inet_pton(int family, const char *text, void *out);
 const char *inet_ntop(int family, const void *address, char *out, socklen_t capacity);
 #ifndef htonl
 #define htonl(value) __builtin_bswap32(value)
 #define ntohl(value) __builtin_bswap32(value)
+#define htons(value) __builtin_bswap16(value)
+#define ntohs(value) __builtin_bswap16(value)
 #endif
 
 #endif
