@@ -73,8 +73,9 @@ const publicNames = Object.keys(readJson("deno.json").imports).filter((name) => 
 function offence(path: string, specifier: string): string | undefined {
   const room = roomOf(path);
   if (room === "tools" || room === "examples") {
-    if (specifier.startsWith("node:") || publicNames.includes(specifier) || specifier === "./_cli.ts") return undefined;
-    return `${path} imports ${specifier}: only public exports and ./_cli.ts`;
+    const isPart = room === "tools" && /^\.\/_\w+\.ts$/.test(specifier); // of a tool, or of several
+    if (specifier.startsWith("node:") || publicNames.includes(specifier) || isPart) return undefined;
+    return `${path} imports ${specifier}: only public exports and ./_*.ts`;
   }
   const allowed = arrows[room];
   if (allowed === undefined) return undefined;

@@ -19,6 +19,18 @@ export interface Option {
   repeat?: boolean;
   /** Has to be given. */
   required?: boolean;
+  /** Its letter. */
+  short?: string;
+  /** Heading of the help that it is under; options without come first. */
+  section?: string;
+}
+
+/** What a command line has besides options. */
+export interface CommandLine {
+  /** The arguments; by default the program's. */
+  args?: readonly string[];
+  /** What arguments that are no options are called in the help. They are values of the name `operands`. */
+  operands?: string;
 }
 
 /** The values of options: flags are true, options that may be repeated are lists. */
@@ -33,25 +45,33 @@ export class UsageError extends Error {}
  * @param name Name of the tool.
  * @param about What it does, in a line or two.
  * @param options Its options.
+ * @param line What else there is; by default no operands.
  * @returns The values.
  * @throws {UsageError} If an option is not known, lacks its value, or is missing.
  */
-export function readOptions(name: string, about: string, options: Readonly<Record<string, Option>>): Values {
+export function readOptions(
+  name: string,
+  about: string,
+  options: Readonly<Record<string, Option>>,
+  line: CommandLine = {},
+): Values {
   const all: Record<string, Option> = { ...options, help: { help: "print this and end" } };
   const config = Object.fromEntries(
-    Object.entries(all).map(([key, { value, repeat = false }]) => [
+    Object.entries(all).map(([key, { value, repeat = false, short }]) => [
       key,
-      { type: value === undefined ? "boolean" as const : "string" as const, multiple: repeat },
+      { type: value === undefined ? "boolean" as const : "string" as const, multiple: repeat, ...(short && { short }) },
     ]),
   );
   let values: Values;
   try {
-    values = parseArgs({ options: config, args: process.argv.slice(2) }).values as Values;
+    const args = [...line.args ?? process.argv.slice(2)];
+    const parsed = parseArgs({ options: config, args, allowPositionals: line.operands !== undefined });
+    values = { ...parsed.values as Values, operands: parsed.positionals };
   } catch (error) {
     throw new UsageError((error as Error).message.split("\n")[0]);
   }
   if (values["help"]) {
-    console.log(helpOf(name, about, all));
+    console.log(helpOf(`${name} [options]${line.operands ? ` ${line.operands}` : ""}`, about, all));
     process.exit(0);
   }
   for (const [key, { required }] of Object.entries(all)) {
@@ -60,14 +80,19 @@ export function readOptions(name: string, about: string, options: Readonly<Recor
   return values;
 }
 
-function helpOf(name: string, about: string, options: Record<string, Option>): string {
+function helpOf(usage: string, about: string, options: Record<string, Option>): string {
   const rows = Object.entries(options).map(([key, option]) => {
     const more = [option.required ? "required" : "", option.repeat ? "may be repeated" : ""].filter(Boolean).join(", ");
-    return [`--${key}${option.value ? ` ${option.value}` : ""}`, option.help + (more ? ` (${more})` : "")] as const;
+    const left = `${option.short ? `-${option.short}, ` : ""}--${key}${option.value ? ` ${option.value}` : ""}`;
+    return { left, right: option.help + (more ? ` (${more})` : ""), section: option.section ?? "" };
   });
-  const width = Math.max(...rows.map(([left]) => left.length));
-  const list = rows.map(([left, right]) => `  ${left.padEnd(width)}  ${right}`).join("\n");
-  return `${about}\n\nUsage: ${name} [options]\n\n${list}`;
+  const width = Math.max(...rows.map(({ left }) => left.length));
+  const sections = Object.groupBy(rows, ({ section }) => section);
+  const lists = Object.keys(sections).sort((a, b) => Number(a !== "") - Number(b !== "")).map((section) => {
+    const list = sections[section]!.map(({ left, right }) => `  ${left.padEnd(width)}  ${right}`).join("\n");
+    return section === "" ? list : `${section}:\n${list}`;
+  });
+  return `${about}\n\nUsage: ${usage}\n\n${lists.join("\n\n")}`;
 }
 
 /** An integer option. */
@@ -92,12 +117,12 @@ export function list(values: Values, name: string): string[] {
 /** Prints what happens: an event and its details. */
 export type Print = (event: string, details: Record<string, unknown>) => void;
 
-/** Makes a {@linkcode Print}: one JSON object a line, or words to read. */
-export function printer(json: boolean): Print {
+/** Makes a {@linkcode Print}: one JSON object a line, or words to read, on standard output if nothing else is said. */
+export function printer(json: boolean, write: (line: string) => void = console.log): Print {
   return (event, details) => {
-    if (json) return console.log(JSON.stringify({ event, ...details }));
+    if (json) return write(JSON.stringify({ event, ...details }));
     const words = Object.entries(details).filter(([, value]) => value !== "").map(([key, value]) => `${key}=${value}`);
-    console.log([event, ...words].join(" "));
+    write([event, ...words].join(" "));
   };
 }
 
