@@ -1,6 +1,6 @@
 /**
- * TCP of a real guest: iperf3 in the guest, a server on loopback, once through `vmnetd` (every frame through the
- * JavaScript loop, NAT by the gateway) and once through QEMU's own user netdev, both guests alive at the same time and
+ * TCP of a real guest: iperf3 in the guest, a server on loopback, once through `vmnetd` (frames in C,
+ * NAT by the gateway) and once through QEMU's own user netdev, both guests alive at the same time and
  * measured in turns.
  *
  * Run by `npm run bench`; alone: `bun bench/guest_tcp.ts` or `deno run -A bench/guest_tcp.ts`, with `--rounds N` and
