@@ -7,6 +7,7 @@
  */
 
 import { formatMac } from "./address.ts";
+import { Follower, type NewsSource } from "./follower.ts";
 import type { List } from "./list.ts";
 
 /** An address that DHCP has handed out. */
@@ -42,46 +43,17 @@ export function decodeLeaseEvent(list: List): LeaseEvent {
   return { ...decodeLease(list), change: list.number("change") === 2 ? "ended" : "added" };
 }
 
-/** What a follower asks of its network. */
-export interface LeaseSource {
-  /** Throws if the network does not work any more. */
-  check(): void;
-  /** Whether the script has stopped the network. */
-  readonly stopping: boolean;
-  /** The leases of now. */
-  current(): Lease[];
-  /** Adds or removes a follower. */
-  follow(follower: LeaseFollower): void;
-  /** Removes a follower. */
-  unfollow(follower: LeaseFollower): void;
-  /** Keeps the program alive. */
-  hold(): void;
-  /** Ends one `hold()`. */
-  release(): void;
-}
-
-const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true };
-
 /**
  * An iteration over leases: those that exist, then every change. Of a lease that changes again before it was looked at
  * only the last change is told, so a slow reader costs no more memory than the table of leases.
  */
-export class LeaseFollower implements AsyncIterableIterator<LeaseEvent> {
-  readonly #source: LeaseSource;
-  readonly #signal: AbortSignal | undefined;
+export class LeaseFollower extends Follower<LeaseEvent> {
   readonly #changes = new Map<string, LeaseEvent>();
   /** What was told of each lease: the table and the events overlap when the iteration begins. */
   readonly #told = new Map<string, number>();
-  readonly #waiting = new Set<() => void>();
-  #state: "new" | "active" | "done" = "new";
 
-  constructor(source: LeaseSource, signal: AbortSignal | undefined) {
-    this.#source = source;
-    this.#signal = signal;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
+  constructor(source: NewsSource<LeaseFollower>, signal: AbortSignal | undefined) {
+    super(source, signal);
   }
 
   /** Takes news from the network. */
@@ -97,57 +69,16 @@ export class LeaseFollower implements AsyncIterableIterator<LeaseEvent> {
     this.wake();
   }
 
-  /** Takes the whole table, after changes were lost. */
+  /** Takes the whole table: at the beginning, and after changes were lost. */
   refresh(leases: readonly Lease[]): void {
     this.tell(leases.map((lease) => ({ ...lease, change: "added" })));
   }
 
-  /** Ends a waiting. */
-  wake(): void {
-    for (const wake of [...this.#waiting]) wake();
-  }
-
-  async next(): Promise<IteratorResult<LeaseEvent, undefined>> {
-    if (this.#state === "new") {
-      this.#source.check();
-      this.#state = "active";
-      this.#source.follow(this);
-      this.refresh(this.#source.current());
+  protected override take(): LeaseEvent | undefined {
+    for (const [key, event] of this.#changes) {
+      this.#changes.delete(key);
+      return event;
     }
-    while (this.#state === "active" && !this.#signal?.aborted && !this.#source.stopping) {
-      for (const [key, event] of this.#changes) {
-        this.#changes.delete(key);
-        return { value: event, done: false };
-      }
-      try {
-        this.#source.check();
-      } catch (error) {
-        await this.return();
-        throw error;
-      }
-      await this.#wait();
-    }
-    return await this.return();
-  }
-
-  return(): Promise<IteratorResult<LeaseEvent, undefined>> {
-    if (this.#state === "active") this.#source.unfollow(this);
-    this.#state = "done";
-    this.wake();
-    return Promise.resolve(DONE);
-  }
-
-  #wait(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const wake = () => {
-      if (!this.#waiting.delete(wake)) return;
-      this.#signal?.removeEventListener("abort", wake);
-      this.#source.release();
-      resolve();
-    };
-    this.#waiting.add(wake);
-    this.#signal?.addEventListener("abort", wake, { once: true });
-    this.#source.hold();
-    return promise;
+    return undefined;
   }
 }

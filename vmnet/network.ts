@@ -228,14 +228,13 @@ export class Network implements AsyncDisposable {
    * ```
    */
   leases(options?: ReadOptions): AsyncIterableIterator<LeaseEvent> {
-    const isStopping = () => this.#stopping;
     return new LeaseFollower({
       check: () => this.#check("read leases"),
-      get stopping() {
-        return isStopping();
+      isStopping: () => this.#stopping,
+      follow: (follower) => {
+        this.#followers.add(follower);
+        follower.refresh(this.currentLeases());
       },
-      current: () => this.currentLeases(),
-      follow: (follower) => void this.#followers.add(follower),
       unfollow: (follower) => void this.#followers.delete(follower),
       hold: () => this.#context.hold(),
       release: () => this.#context.release(),

@@ -7,6 +7,7 @@
  */
 
 import { formatMac } from "./address.ts";
+import { Follower, type NewsSource } from "./follower.ts";
 import type { List } from "./list.ts";
 
 /** Something happened at a port. */
@@ -81,40 +82,13 @@ export function decodeEvents(list: List): SwitchEvent[] {
   return lost > 0 ? [lostEvents(lost), ...events] : events;
 }
 
-/** What a follower asks of its switch. */
-export interface EventSource {
-  /** Throws if the switch does not work any more. */
-  check(): void;
-  /** Whether the script has stopped the switch. */
-  isStopping(): boolean;
-  /** Adds a follower, and tells it what waits. */
-  follow(follower: EventFollower): void;
-  /** Removes a follower. */
-  unfollow(follower: EventFollower): void;
-  /** Keeps the program alive. */
-  hold(): void;
-  /** Ends one `hold()`. */
-  release(): void;
-}
-
-const DONE: IteratorReturnResult<undefined> = { value: undefined, done: true };
-
 /** An iteration over events. A slow reader loses the oldest. */
-export class EventFollower implements AsyncIterableIterator<SwitchEvent> {
-  readonly #source: EventSource;
-  readonly #signal: AbortSignal | undefined;
+export class EventFollower extends Follower<SwitchEvent> {
   readonly #events: SwitchEvent[] = [];
   #lost = 0;
-  readonly #waiting = new Set<() => void>();
-  #state: "new" | "active" | "done" = "new";
 
-  constructor(source: EventSource, signal: AbortSignal | undefined) {
-    this.#source = source;
-    this.#signal = signal;
-  }
-
-  [Symbol.asyncIterator](): this {
-    return this;
+  constructor(source: NewsSource<EventFollower>, signal: AbortSignal | undefined) {
+    super(source, signal);
   }
 
   /** Takes news from the switch. */
@@ -125,55 +99,9 @@ export class EventFollower implements AsyncIterableIterator<SwitchEvent> {
     this.wake();
   }
 
-  /** Ends a waiting. */
-  wake(): void {
-    for (const wake of [...this.#waiting]) wake();
-  }
-
-  async next(): Promise<IteratorResult<SwitchEvent, undefined>> {
-    if (this.#state === "new" && !this.#signal?.aborted) {
-      this.#source.check();
-      this.#state = "active";
-      this.#source.follow(this);
-    }
-    while (this.#state === "active" && !this.#signal?.aborted && !this.#source.isStopping()) {
-      const value = this.#take();
-      if (value !== undefined) return { value, done: false };
-      try {
-        this.#source.check();
-      } catch (error) {
-        await this.return();
-        throw error;
-      }
-      await this.#wait();
-    }
-    return await this.return();
-  }
-
-  return(): Promise<IteratorResult<SwitchEvent, undefined>> {
-    if (this.#state === "active") this.#source.unfollow(this);
-    this.#state = "done";
-    this.wake();
-    return Promise.resolve(DONE);
-  }
-
-  #take(): SwitchEvent | undefined {
+  protected override take(): SwitchEvent | undefined {
     const lost = this.#lost;
     this.#lost = 0;
     return lost > 0 ? lostEvents(lost) : this.#events.shift();
-  }
-
-  #wait(): Promise<void> {
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const wake = () => {
-      if (!this.#waiting.delete(wake)) return;
-      this.#signal?.removeEventListener("abort", wake);
-      this.#source.release();
-      resolve();
-    };
-    this.#waiting.add(wake);
-    this.#signal?.addEventListener("abort", wake, { once: true });
-    this.#source.hold();
-    return promise;
   }
 }
