@@ -92,6 +92,7 @@ static bool make_room(struct channel *channel, uint32_t size) {
     memmove(channel->out, channel->out + channel->out_at, pending);
     channel->out_at = 0;
     channel->out_end = pending;
+    channel->turn++;
   }
   if (size <= channel->out_capacity - pending) {
     return true;
@@ -132,6 +133,7 @@ void channel_trim(struct channel *channel, uint32_t length, uint32_t less) {
 }
 
 void channel_flush(struct channel *channel) {
+  channel->turn++;
   while (channel->fd >= 0 && channel_pending(channel) > 0) {
     ssize_t sent = write(channel->fd, channel->out + channel->out_at, channel_pending(channel));
     if (sent < 0) {

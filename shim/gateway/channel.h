@@ -26,6 +26,7 @@ struct channel {
   uint32_t in_at, in_end, in_capacity;
   uint8_t *out;
   uint32_t out_at, out_end, out_capacity;
+  uint64_t turn; /* changes when messages that wait in out are written or moved */
   uint64_t dropped;
 };
 

@@ -217,7 +217,7 @@ void filter_output(struct gateway *gateway, const uint8_t *data, uint32_t length
       return;
     }
   }
-  sent = gateway_output(gateway, data, length);
+  sent = acks_output(gateway, data, length);
   if (!sent || (type != TYPE_IPV4 && type != TYPE_IPV6) ||
       (type == TYPE_IPV4 && get32(sent + 26) != config->network)) {
     return; /* nearly everything in IPv4 */

@@ -8,6 +8,7 @@
  *   dhcp.c      the DHCPv4 server, with lease.c and reserve.c; frames to port 67 reach nobody else
  *   arp_ping.c  in host mode: ARP and ping for the gateway's address
  *   filter.c    in shared mode: which frames libslirp may see, and what is corrected on the way in and out
+ *   acks.c      of the acknowledgements that a turn has for a connection, the last one
  *   slirp.c     libslirp: NAT, DNS, ICMP, router advertisements, and the sockets of port forwards (forward.c)
  *
  * Whatever a guest sends is counted under one of the names below; nothing it sends ends the program.
@@ -17,6 +18,7 @@
 
 #include <poll.h>
 
+#include "acks.h"
 #include "channel.h"
 #include "config.h"
 #include "frame.h"
@@ -73,6 +75,7 @@ struct gateway {
   char sentence[96];      /* the text of a problem, where a literal does not say enough */
   int exit_code;          /* what the program ends with; -1 while it runs */
   struct partial partials[PARTIALS];
+  struct acks acks;
   uint64_t counters[COUNTER_COUNT];
 };
 
@@ -112,6 +115,9 @@ void refuse(struct gateway *gateway, struct frame frame, const struct ip *ip, en
 /* filter.c */
 void filter_input(struct gateway *gateway, struct frame frame, const struct ip *ip); /* ip: NULL for ARP */
 void filter_output(struct gateway *gateway, const uint8_t *data, uint32_t length);
+
+/* acks.c: gateway_output() for what libslirp sends; the answer may be the place of an older acknowledgement. */
+uint8_t *acks_output(struct gateway *gateway, const uint8_t *data, uint32_t length);
 
 /* reassemble.c. Answers true when the packet is whole; then whole->data is the caller's to free. */
 bool reassemble(struct gateway *gateway, struct frame frame, const struct ip *ip, struct frame *whole);

@@ -58,7 +58,7 @@ static inline struct frame take(struct channel *channel) {
   return frame;
 }
 
-static inline void forget(struct channel *channel) { channel->out_at = channel->out_end = 0; }
+static inline void forget(struct channel *channel) { channel->out_at = channel->out_end = 0, channel->turn++; }
 
 /* Puts a frame in, in memory of its own so that sanitizers see every step over its end. */
 static inline void put_in(const uint8_t *data, uint32_t length) {
