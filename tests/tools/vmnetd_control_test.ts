@@ -2,7 +2,7 @@
 
 import { spawnSync } from "node:child_process";
 import { existsSync, readFileSync, statSync, writeFileSync } from "node:fs";
-import { createConnection } from "node:net";
+import { type AddressInfo, createConnection, createServer } from "node:net";
 import { test } from "node:test";
 import { assert, assertEquals, assertGreater, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
 import { delay, numbered } from "../vmnet/frames.ts";
@@ -24,6 +24,15 @@ interface Told {
 /** Whether a program can be run. */
 const has = (program: string) => spawnSync(program, ["--version"]).status === 0;
 
+/** A TCP port that nobody uses: the same test runs in the other runtime at the same time. */
+async function freePort(): Promise<number> {
+  const server = createServer();
+  await new Promise<void>((resolve) => server.listen(0, resolve));
+  const { port } = server.address() as AddressInfo;
+  await new Promise((resolve) => server.close(resolve));
+  return port;
+}
+
 for (const runtime of runtimes) {
   test(`vmnetd says who is there, and is changed while it runs, in ${runtime}`, async () => {
     await using daemon = new Daemon(runtime, "--subnet", "192.168.96.0/24", "--pidfile", "@pid", "--anti-spoof");
@@ -37,17 +46,18 @@ for (const runtime of runtimes) {
     assertEquals((await guest.dhcp()).address, "192.168.96.77");
     assert(await guest.ping("192.168.96.1"));
     guest.serve(80, "hello");
-    await daemon.command("forward", "add", "tcp:18497:192.168.96.77:80");
-    assertEquals(await (await fetch("http://127.0.0.1:18497/")).text(), "hello");
-    assertEquals(await daemon.command("forward", "list"), "tcp:18497:192.168.96.77:80");
+    const forwarded = await freePort();
+    await daemon.command("forward", "add", `tcp:${forwarded}:192.168.96.77:80`);
+    assertEquals(await (await fetch(`http://127.0.0.1:${forwarded}/`)).text(), "hello");
+    assertEquals(await daemon.command("forward", "list"), `tcp:${forwarded}:192.168.96.77:80`);
     const status = await daemon.command("status");
     assertMatch(status, /^vmnetd \d+, up \d+ s\nvmnet0: shared 192\.168\.96\.0\/24 gateway 192\.168\.96\.1 mtu 1500$/m);
     assertMatch(status, /^ {2}\d+ +stream vm\.sock +52:54:00:00:00:01 +192\.168\.96\.77 played/m);
-    assertStringIncludes(status, "  forward tcp:18497:192.168.96.77:80");
+    assertStringIncludes(status, `  forward tcp:${forwarded}:192.168.96.77:80`);
     assertEquals(await daemon.command("reserve", "list"), "52:54:00:00:00:01=192.168.96.77");
     await daemon.command("reserve", "remove", "52:54:00:00:00:01");
     assertEquals(await daemon.command("reserve", "list"), "");
-    await daemon.command("forward", "remove", "tcp:18497");
+    await daemon.command("forward", "remove", `tcp:${forwarded}`);
     assertEquals(await daemon.command("forward", "list"), "");
     const metrics = await daemon.command("metrics");
     assertMatch(metrics, /^vmnet_port_frames_total\{network="vmnet0",.*direction="in"\} [1-9]/m);

@@ -4,17 +4,8 @@ import { test } from "node:test";
 import { readdirSync } from "node:fs";
 import process from "node:process";
 import { assert, assertEquals, assertInstanceOf, assertLess, assertRejects } from "@std/assert";
-import {
-  bridge,
-  Endpoint,
-  type EndpointOptions,
-  Interface,
-  Network,
-  Switch,
-  type Tap,
-  type VerdictHandler,
-  VmnetError,
-} from "vmnet";
+import { bridge, Endpoint, Interface, Network, Switch, type Tap, type VerdictHandler, VmnetError } from "vmnet";
+import { dlopen } from "vmnet/ffi";
 import { Context } from "../../vmnet/context.ts";
 import { Get } from "../../vmnet/symbols.ts";
 import { delay, numbered, numberOf } from "./frames.ts";
@@ -33,11 +24,10 @@ async function settledAt(most: readonly number[], what: string): Promise<void> {
   await until(() => counts().every((count, i) => count <= most[i]!), `${what}: at most ${most}, there are ${counts()}`);
 }
 
-/** Closes other ends of pairs. The runtimes have no call in common for it: a switch takes them, and is stopped. */
-async function closeEnds(...endpoints: Endpoint[]): Promise<void> {
-  await using sw = await Switch.create();
-  for (const { kind, fd } of endpoints) await sw.attach({ kind, fd } as EndpointOptions);
-}
+/** The runtimes have no call in common that closes any descriptor. */
+const libc = dlopen(process.platform === "linux" ? "libc.so.6" : "libSystem.B.dylib", {
+  close: { args: ["i32"], returns: "i32" },
+});
 
 test("what a stop or an abort overtakes leaves neither handles nor descriptors", async () => {
   const once = async (i: number) => {
@@ -60,7 +50,7 @@ test("what a stop or an abort overtakes leaves neither handles nor descriptors",
     const stopped = i % 3 === 0 ? sw.stop() : undefined;
     for (const result of await settled) {
       if (result.status === "fulfilled") {
-        if (result.value instanceof Endpoint && result.value.fd >= 0) await closeEnds(result.value);
+        if (result.value instanceof Endpoint && result.value.fd >= 0) libc.symbols.close(result.value.fd);
       } else if (result.reason !== reason) {
         assertInstanceOf(result.reason, VmnetError);
         assertEquals(result.reason.code, "stopped");
@@ -87,7 +77,7 @@ test("a bridge that an abort overtakes gives the interface back, whenever that i
     controller.abort(new Error("enough"));
     try {
       const joined = await joining;
-      await closeEnds(joined.endpoint);
+      libc.symbols.close(joined.endpoint.fd);
       await joined.stop();
     } catch (error) {
       assertEquals((error as Error).message, "enough");
