@@ -64,7 +64,7 @@ static void a_native_thread_may_ring_after_the_context_is_gone(void) {
   CHECK(fake_descriptors() == descriptors - 1);
   for (int i = 0; i < 1000; i++) vn_signal(&fake->ends.port.object, VN_READY_STATE);
   vn_release(&fake->ends.port.object);
-  CHECK(fake_descriptors() == descriptors - 2);
+  CHECK(soon(fake_descriptors, descriptors - 2)); /* the thread that started it may not have let go yet */
 }
 
 static void thousands_of_cycles_leave_nothing(void) {
