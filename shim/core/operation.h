@@ -24,6 +24,7 @@ struct vn_operation {
   int32_t handle, target;
   struct vn_job job;
   struct vn_operation *next; /* in the queue */
+  uint64_t began_ns;         /* when a control thread took it */
 };
 
 int32_t vn_operation_begin(int32_t target, uint32_t op, const uint8_t *options, uint32_t length, uint32_t deadline_ms);

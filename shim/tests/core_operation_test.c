@@ -295,7 +295,7 @@ static void eight_hung_calls_answer_busy_and_recover(void) {
   begin();
   int32_t hung[VN_CONTROL_THREADS], waiting, ready;
   struct fake_list hang = fake_options("hang", 1, NULL);
-  for (int i = 0; i < VN_CONTROL_THREADS; i++) hung[i] = fake_call(context, VN_OP_INTERFACE_START, hang, 500);
+  for (int i = 0; i < VN_CONTROL_THREADS; i++) hung[i] = fake_call(context, VN_OP_INTERFACE_START, hang, 1200);
   CHECK(soon(fake_hanging, VN_CONTROL_THREADS));
   waiting = fake_call(context, VN_OP_PROBE, fake_options(NULL), 0); /* they may still return */
   CHECK(waiting > 0);
@@ -308,6 +308,20 @@ static void eight_hung_calls_answer_busy_and_recover(void) {
   CHECK(soon(fake_alive, 0));
   ready = fake_call(context, VN_OP_PROBE, fake_options(NULL), 0);
   CHECK(fake_finish(context, ready, NULL) == VN_OK);
+  finish_context();
+}
+
+/* What was cancelled a moment ago will return. */
+static void eight_cancelled_calls_are_waited_for(void) {
+  begin();
+  int32_t operations[VN_CONTROL_THREADS];
+  struct fake_list slow = fake_options("delay", 300, "stubborn", 1, NULL);
+  for (int i = 0; i < VN_CONTROL_THREADS; i++) operations[i] = fake_call(context, VN_OP_INTERFACE_START, slow, 0);
+  vn_sleep_ns(50000000); /* all run */
+  for (int i = 0; i < VN_CONTROL_THREADS; i++) CHECK(!vn_cancel(operations[i]));
+  CHECK(fake_finish(context, fake_call(context, VN_OP_PROBE, fake_options(NULL), 0), NULL) == VN_OK);
+  for (int i = 0; i < VN_CONTROL_THREADS; i++) CHECK(fake_finish(context, operations[i], NULL) == VN_CANCELLED);
+  CHECK(soon(fake_alive, 0));
   finish_context();
 }
 
@@ -345,6 +359,7 @@ int main(void) {
   RUN(descriptors_change_hands_with_the_reply);
   RUN(events_that_did_not_fit_are_told_again);
   RUN(eight_hung_calls_answer_busy_and_recover);
+  RUN(eight_cancelled_calls_are_waited_for);
   RUN(the_queue_has_an_end);
   RUN(idle_threads_leave);
   return finish();
