@@ -29,8 +29,8 @@ test-plain test-asan test-tsan: test-%:
 # The gateway that the tests start is the one of the same build.
 run-tests: $(if $(filter-out core,$(ROOM)),$(BUILD)/vmnet-gateway) $(TESTS:%=$(BUILD)/%) \
   $(if $(DARWIN_TESTS)$(DOUBLES_TESTS),beside-doubles)
-	@for t in $(TESTS); do echo "$$t ($(notdir $(BUILD)))"; \
-	  VN_GATEWAY=$(abspath $(BUILD))/vmnet-gateway VN_LONG=$(LONG) $(abspath $(BUILD))/$$t || exit 1; done
+	@status=0; for t in $(TESTS); do echo "$$t ($(notdir $(BUILD)))"; \
+	  VN_GATEWAY=$(abspath $(BUILD))/vmnet-gateway VN_LONG=$(LONG) $(abspath $(BUILD))/$$t || status=1; done; exit $$status
 
 $(CORE_TESTS:%=$(BUILD)/%): $(BUILD)/%: $(BUILD)/tests/%.o $(BUILD)/tests/core_fake.o $(CORE:%.c=$(BUILD)/%.o)
 	$(CC) $(CFLAGS) -o $@ $^ $(LDLIBS)
