@@ -1,72 +1,100 @@
 // SPDX-License-Identifier: MIT
 
 /**
- * Reading fields of a frame that may be cut anywhere.
+ * What all layers of a packet have in common when they are read.
+ *
+ * Theory of operation: a view is a place in a frame, from its first byte to the end of what it carries. It copies nothing
+ * and reads a field when it is asked for. Its constructor makes sure of the fixed header, so that getters of fixed
+ * fields need no check; whatever lies behind has to be asked for through {@linkcode View.need}.
  *
  * @module
  */
 
-import { formatIpv6, formatMac } from "./format.ts";
+import { showGetters } from "./inspect.ts";
+import { PacketError } from "./packet_error.ts";
 
-/** A frame ended where a field was expected. */
-export class ShortFrame extends Error {}
-
-/** A part of a frame. Reading beyond its end throws {@linkcode ShortFrame}. */
-export class FrameView {
-  /** The bytes of this part. */
-  readonly bytes: Uint8Array;
-
-  /** Wraps bytes without a copy. */
-  constructor(bytes: Uint8Array) {
-    this.bytes = bytes;
+/** A layer of a packet, where it lies in its frame. Numbers are in network order. */
+export abstract class View {
+  static {
+    showGetters(this);
   }
 
-  /** Number of bytes. */
+  /** The bytes that the layer lies in, usually a frame. They are not copied: who changes them changes what is read. */
+  readonly frame: Uint8Array;
+  /** Offset of the layer's first byte in {@linkcode View.frame}. */
+  readonly start: number;
+  /** Offset after the last byte of the layer and what it carries. */
+  readonly end: number;
+
+  /**
+   * Looks at a part of a frame.
+   *
+   * @param layer Name of the layer, for errors.
+   * @param minimum Bytes that the layer has at least.
+   * @throws {PacketError} If there are fewer.
+   */
+  protected constructor(layer: string, minimum: number, frame: Uint8Array, start: number, end: number) {
+    if (end - start < minimum || start < 0 || end > frame.length) throw tooShort(layer, minimum, end - start);
+    this.frame = frame;
+    this.start = start;
+    this.end = end;
+  }
+
+  /** Name of the layer, for instance `"ipv4"`. */
+  abstract readonly layer: string;
+
+  /** Bytes of the header, with its options. */
+  abstract readonly headerLength: number;
+
+  /** Bytes of the layer with what it carries. */
   get length(): number {
-    return this.bytes.length;
+    return this.end - this.start;
   }
 
-  /** The byte at an offset. */
-  u8(at: number): number {
-    const byte = this.bytes[at];
-    if (byte === undefined) throw new ShortFrame();
-    return byte;
+  /** The bytes of the layer with what it carries: a view, not a copy. */
+  get bytes(): Uint8Array {
+    return this.frame.subarray(this.start, this.end);
   }
 
-  /** The two bytes at an offset, in network order. */
-  u16(at: number): number {
-    return this.u8(at) << 8 | this.u8(at + 1);
+  /** The bytes of the header: a view, not a copy. */
+  get header(): Uint8Array {
+    return this.frame.subarray(this.start, this.start + this.headerLength);
   }
 
-  /** The four bytes at an offset, in network order. */
-  u32(at: number): number {
-    return (this.u16(at) << 16 | this.u16(at + 2)) >>> 0;
+  /** What the layer carries: a view, not a copy. */
+  get payload(): Uint8Array {
+    return this.frame.subarray(this.start + this.headerLength, this.end);
   }
 
-  /** The part from an offset on, of a length or to the end. */
-  part(at: number, length?: number): FrameView {
-    const end = length === undefined ? this.length : at + length;
-    if (at < 0 || at > this.length || end > this.length || end < at) throw new ShortFrame();
-    return new FrameView(this.bytes.subarray(at, end));
+  /** Makes sure that there are bytes up to an offset. */
+  protected need(offset: number): void {
+    if (offset > this.end - this.start) throw tooShort(this.layer, offset, this.end - this.start);
   }
 
-  /** Bytes as text of printable ASCII, everything else as dots. */
-  ascii(at: number, length: number): string {
-    return String.fromCharCode(...this.part(at, length).bytes.map((byte) => byte > 32 && byte < 127 ? byte : 46));
+  /** The byte at an offset from the layer's first. Not checked: see {@linkcode View.need}. */
+  protected u8(at: number): number {
+    return this.frame[this.start + at]!;
   }
 
-  /** The MAC address at an offset. */
-  mac(at: number): string {
-    return formatMac(this.part(at, 6).bytes);
+  /** Two bytes at an offset from the layer's first. */
+  protected u16(at: number): number {
+    const place = this.start + at;
+    return this.frame[place]! << 8 | this.frame[place + 1]!;
   }
 
-  /** The IPv4 address at an offset. */
-  ipv4(at: number): string {
-    return this.part(at, 4).bytes.join(".");
+  /** Four bytes at an offset from the layer's first. */
+  protected u32(at: number): number {
+    const place = this.start + at;
+    const { frame } = this;
+    return (frame[place]! << 24 | frame[place + 1]! << 16 | frame[place + 2]! << 8 | frame[place + 3]!) >>> 0;
   }
 
-  /** The IPv6 address at an offset, in the form of RFC 5952. */
-  ipv6(at: number): string {
-    return formatIpv6(this.part(at, 16).bytes);
+  /** The bytes from one offset to another: a view. */
+  protected part(from: number, to: number): Uint8Array {
+    return this.frame.subarray(this.start + from, this.start + to);
   }
+}
+
+function tooShort(layer: string, needs: number, has: number): PacketError {
+  return new PacketError(`it needs ${needs} bytes, and there are ${Math.max(has, 0)}`, { layer, offset: has });
 }

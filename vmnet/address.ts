@@ -7,29 +7,26 @@
  * @module
  */
 
-import { formatIpv6 } from "../packet/format.ts";
+import { formatIpv4, Ipv4Address } from "../packet/ipv4_address.ts";
+import { Ipv6Address } from "../packet/ipv6_address.ts";
+import { tryParseIp } from "../packet/ip_address.ts";
+import { MacAddress } from "../packet/mac_address.ts";
 
-export { formatIpv6, formatMac } from "../packet/format.ts";
+export { formatIpv4 };
 
 /** Parses six octets in hexadecimal, separated by colons or hyphens; a leading zero may be missing, as macOS does. */
 export function parseMac(text: string): Uint8Array | undefined {
-  const parts = text.split(text.includes("-") ? "-" : ":");
-  if (parts.length !== 6 || !parts.every((part) => /^[0-9a-f]{1,2}$/i.test(part))) return undefined;
-  return Uint8Array.from(parts, (part) => parseInt(part, 16));
+  return MacAddress.tryParse(text)?.bytes;
+}
+
+/** Formats six octets. */
+export function formatMac(bytes: Uint8Array): string {
+  return new MacAddress(bytes).toString();
 }
 
 /** Parses an IPv4 address to an unsigned number. Octets with a leading zero are refused: some read them as octal. */
 export function parseIpv4(text: string): number | undefined {
-  const parts = text.split(".");
-  if (parts.length !== 4 || !parts.every((part) => /^(0|[1-9]\d{0,2})$/.test(part) && Number(part) <= 255)) {
-    return undefined;
-  }
-  return parts.reduce((address, part) => address * 256 + Number(part), 0);
-}
-
-/** Formats an IPv4 address. */
-export function formatIpv4(address: number): string {
-  return [address >>> 24, address >>> 16 & 255, address >>> 8 & 255, address & 255].join(".");
+  return Ipv4Address.tryParse(text)?.value;
 }
 
 /** The netmask of a prefix length from 0 to 32. */
@@ -69,28 +66,17 @@ export function isWithin(subnet: Ipv4Subnet, address: number): boolean {
 
 /** Whether an IPv4 address is private after RFC 1918, the only ones that vmnet takes. */
 export function isPrivateIpv4(address: number): boolean {
-  return address >>> 24 === 10 || address >>> 20 === 0xac1 || address >>> 16 === 0xc0a8;
+  return new Ipv4Address(address).isPrivate;
 }
 
 /** Parses an IPv6 address, without zone, to its 16 octets. */
 export function parseIpv6(text: string): Uint8Array | undefined {
-  const halves = text.split("::");
-  if (halves.length > 2) return undefined;
-  const [head, tail = []] = halves.map((half) => half === "" ? [] : half.split(":"));
-  if (head === undefined) return undefined;
-  const groups = [...head, ...tail];
-  // The last 32 bits may be written as an IPv4 address
-  const ipv4 = parseIpv4(groups.at(-1) ?? "");
-  const digits = ipv4 === undefined
-    ? groups
-    : [...groups.slice(0, -1), (ipv4 >>> 16).toString(16), (ipv4 & 0xffff).toString(16)];
-  const missing = 8 - digits.length;
-  if (halves.length === 2 ? missing < 1 : missing !== 0) return undefined;
-  if (!digits.every((group) => /^[0-9a-f]{1,4}$/i.test(group))) return undefined;
-  if (ipv4 !== undefined && halves.length === 2 && tail.length === 0) return undefined;
-  const full = [...digits.slice(0, head.length), ...new Array<string>(missing).fill("0"), ...digits.slice(head.length)];
-  const values = full.map((group) => parseInt(group, 16));
-  return Uint8Array.from(values.flatMap((value) => [value >>> 8, value & 255]));
+  return Ipv6Address.tryParse(text)?.bytes;
+}
+
+/** Formats 16 octets as RFC 5952 says. */
+export function formatIpv6(bytes: Uint8Array): string {
+  return new Ipv6Address(bytes).toString();
 }
 
 /** Parses `p::/n` and answers its canonical form. Bits after the prefix are cleared. */
@@ -105,10 +91,7 @@ export function canonicalIpv6Prefix(text: string): string | undefined {
 
 /** Canonical form of an IPv4 or IPv6 address. */
 export function canonicalIp(text: string): string | undefined {
-  const ipv4 = parseIpv4(text);
-  if (ipv4 !== undefined) return formatIpv4(ipv4);
-  const ipv6 = parseIpv6(text);
-  return ipv6 && formatIpv6(ipv6);
+  return tryParseIp(text)?.toString();
 }
 
 /** Parses a UUID with or without hyphens to its 16 octets. */
