@@ -68,16 +68,26 @@ export function readOptions(
     const parsed = parseArgs({ options: config, args, allowPositionals: line.operands !== undefined });
     values = { ...parsed.values as Values, operands: parsed.positionals };
   } catch (error) {
-    throw new UsageError((error as Error).message.split("\n")[0]);
+    throw new UsageError(explain((error as Error).message, all));
   }
   if (values["help"]) {
-    console.log(helpOf(`${name} [options]${line.operands ? ` ${line.operands}` : ""}`, about, all));
+    say(helpOf(`${name} [options]${line.operands ? ` ${line.operands}` : ""}`, about, all));
     process.exit(0);
   }
   for (const [key, { required }] of Object.entries(all)) {
     if (required && values[key] === undefined) throw new UsageError(`--${key} is missing`);
   }
   return values;
+}
+
+/** What parseArgs() has to say, in fewer words. */
+function explain(message: string, options: Readonly<Record<string, Option>>): string {
+  const [, name = ""] = /^Option '[^']*--([\w-]+)(?: <value>)?' argument (?:missing|is ambiguous)/.exec(message) ?? [];
+  const value = options[name]?.value;
+  if (value !== undefined) {
+    return `--${name} takes ${value}, which is missing, or begins with "-": then --${name}=${value}`;
+  }
+  return message.split("\n")[0]!.replace(/\. To specify a positional argument .*/, "");
 }
 
 function helpOf(usage: string, about: string, options: Record<string, Option>): string {
@@ -109,20 +119,58 @@ export function text(values: Values, name: string): string | undefined {
   return values[name] as string | undefined;
 }
 
+/** The control socket of a vmnetd that `--control` names, or `--socket`, which it is beside. */
+export function controlPath(values: Values): string | undefined {
+  const [control, socket] = [text(values, "control"), text(values, "socket")];
+  const empty = control === "" ? "control" : socket === "" ? "socket" : undefined;
+  if (empty !== undefined) throw new UsageError(`--${empty} takes PATH, not ""`);
+  return control ?? (socket && `${socket}.control`);
+}
+
 /** All values of an option that may be repeated. */
 export function list(values: Values, name: string): string[] {
   return values[name] as string[] | undefined ?? [];
+}
+
+/**
+ * Text without the characters that a terminal obeys, or that turn the direction of what follows. Others stay, unlike in
+ * printable() of _terminal.ts: this is also for paths.
+ */
+export const harmless = (text: string, keep = ""): string =>
+  // deno-lint-ignore no-control-regex
+  text.replace(/[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g, (one) => keep.includes(one) ? one : "?");
+
+/** JSON without them, too, as escapes: a terminal may be what reads it. */
+export const jsonOf = (value: unknown): string =>
+  JSON.stringify(value).replace(
+    /[\x7f-\x9f\u2028-\u202e\u2066-\u2069]/g,
+    (one) => `\\u${one.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
+
+let isSaying = false;
+
+/** Prints a line on standard output. If nobody reads there any more, as behind `| head -1`, the program ends quietly. */
+export function say(line: string): void {
+  if (!isSaying) {
+    isSaying = true;
+    process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+      if (error.code === "EPIPE") process.exit(0);
+      console.error(`Cannot write to standard output: ${error.message}`);
+      process.exit(1);
+    });
+  }
+  process.stdout.write(`${line}\n`);
 }
 
 /** Prints what happens: an event and its details. */
 export type Print = (event: string, details: Record<string, unknown>) => void;
 
 /** Makes a {@linkcode Print}: one JSON object a line, or words to read, on standard output if nothing else is said. */
-export function printer(json: boolean, write: (line: string) => void = console.log): Print {
+export function printer(json: boolean, write: (line: string) => void = say): Print {
   return (event, details) => {
-    if (json) return write(JSON.stringify({ event, ...details }));
+    if (json) return write(jsonOf({ event, ...details }));
     const words = Object.entries(details).filter(([, value]) => value !== "").map(([key, value]) => `${key}=${value}`);
-    write([event, ...words].join(" "));
+    write(harmless([event, ...words].join(" ")));
   };
 }
 
@@ -132,7 +180,7 @@ export async function main(name: string, run: () => Promise<void>): Promise<void
     await run();
   } catch (error) {
     const isUsage = error instanceof UsageError || error instanceof TypeError || error instanceof RangeError;
-    console.error(`${name}: ${error instanceof Error ? error.message : error}`);
+    console.error(`${name}: ${harmless(error instanceof Error ? error.message : String(error))}`);
     if (isUsage) console.error('Try "--help"');
     process.exit(isUsage ? 2 : 1);
   }

@@ -6,17 +6,19 @@
  * @module
  */
 
-import { integer, readOptions, text, UsageError, type Values } from "./_cli.ts";
-import { controlOf, reservation, rule } from "./_vmnetd_config.ts";
+import { controlPath, harmless, integer, jsonOf, readOptions, say, text, UsageError, type Values } from "./_cli.ts";
+import { reservation, rule } from "./_vmnetd_config.ts";
 import { type Answer, ask } from "./_vmnetd_control.ts";
+import { table } from "./_terminal.ts";
+import { nonsense, refusalOf } from "./_vmnetd_answers.ts";
 
 const settings = {
+  socket: { value: "PATH", help: "first socket of the daemon, if its control socket is beside that", short: "s" },
   control: { value: "PATH", help: "control socket of the daemon" },
-  socket: { value: "PATH", help: "its first socket, if the control socket is beside that", short: "s" },
   network: { value: "NAME", help: "which network, if there are several" },
   filter: { value: "EXPRESSION", help: "of capture start: only what matches" },
   snap: { value: "BYTES", help: "of capture start: no more of each frame" },
-  json: { help: "print what the daemon answers" },
+  json: { help: "print what the daemon answers, one JSON object a line" },
 } as const;
 
 const usage = `one of
@@ -82,12 +84,6 @@ function requestOf(words: readonly string[], values: Values): Answer {
   }
 }
 
-/** Lines up columns. */
-function table(rows: readonly (readonly string[])[]): string {
-  const widths = rows[0]!.map((_, column) => Math.max(...rows.map((row) => row[column]!.length)));
-  return rows.map((row) => `  ${row.map((cell, i) => cell.padEnd(widths[i]!)).join("  ")}`.trimEnd()).join("\n");
-}
-
 function bytes(count: number): string {
   const [size, unit] = ([[1e9, "GB"], [1e6, "MB"], [1e3, "kB"]] as const).find(([size]) => count >= size) ?? [1, "B"];
   return `${size === 1 ? count : (count / size).toFixed(1)} ${unit}`;
@@ -127,7 +123,11 @@ function networkText(network: Record_): string {
     drops(client) || "-",
   ]);
   if (rows.length > 0) {
-    lines.push("", table([["PORT", "CLIENT", "MAC", "ADDRESS", "FROM GUEST", "TO GUEST", "DROPPED"], ...rows]), "");
+    lines.push(
+      "",
+      table([["PORT", "CLIENT", "MAC", "ADDRESS", "FROM GUEST", "TO GUEST", "DROPPED"], ...rows], "  "),
+      "",
+    );
   }
   for (const forward of list("forwards")) lines.push(`  forward ${ruleText(forward)}`);
   for (const { mac, address } of list("reservations")) lines.push(`  reserved ${mac}=${address}`);
@@ -158,6 +158,14 @@ function answerText(command: string, answer: Record_): string {
   return Object.keys(rest).length === 0 ? "" : JSON.stringify(rest);
 }
 
+function shownOf(control: string, command: string, answer: Record_): string {
+  try {
+    return harmless(answerText(command, answer), "\n");
+  } catch {
+    throw nonsense(control); // something that was expected is not there
+  }
+}
+
 /** The commands. */
 export const commands: readonly string[] = [
   ...["status", "events", "metrics", "forward", "reserve", "capture", "disconnect", "ask", "stop"],
@@ -167,15 +175,14 @@ export const commands: readonly string[] = [
 export async function runCommand(name: string, args: readonly string[]): Promise<void> {
   const values = readOptions(name, `Asks a daemon that runs: ${usage}`, settings, { args, operands: "COMMAND …" });
   const words = values["operands"] as string[];
-  const socket = text(values, "socket");
-  const control = text(values, "control") ?? (socket && controlOf(socket));
-  if (control === undefined || control === "") throw new UsageError("--control is missing, or --socket");
+  const control = controlPath(values);
+  if (control === undefined) throw new UsageError("--socket is missing, or --control");
   const isJson = values["json"] === true;
   let isAnswered = false;
   for await (const line of ask(control, requestOf(words, values))) {
-    if (!isAnswered && line["ok"] !== true) throw new Error(String(line["error"]));
-    const shown = isAnswered || isJson ? JSON.stringify(line) : answerText(words[0]!, line);
-    if (shown !== "") console.log(shown);
+    if (!isAnswered && line["ok"] !== true) throw refusalOf(control, line);
+    const shown = isAnswered || isJson ? jsonOf(line) : shownOf(control, words[0]!, line);
+    if (shown !== "") say(shown);
     isAnswered = true;
     if (words[0] !== "events" && (line as { do?: unknown }).do !== "events") return;
   }

@@ -7,6 +7,8 @@
  * TEXT}` with `field` when one is wrong and `code` when the library said no. Requests of one client are answered one
  * after the other, and it is not read while an answer waits for it: what it can make the daemon keep is one line, one
  * answer and what is in the kernel. A client that follows events and does not read loses some, and is told how many.
+ * After the answer to a request for a stream the connection carries that stream's bytes and no more answers; whatever
+ * its client says then asks for the end.
  *
  * @module
  */
@@ -39,14 +41,55 @@ export class RequestError extends Error {
   }
 }
 
+/** Bytes of an answer at the most: a daemon's with every lease that a network can have is a tenth of that. */
+const ANSWER_MOST = 64 << 20;
+
+/** There is no daemon, or it has ended. There may be one later. */
+export class AwayError extends Error {
+  readonly isAway = true;
+}
+
+/** Why a daemon could not be asked, for people. */
+function cannotAsk(path: string, error: NodeJS.ErrnoException): Error {
+  const { code, message } = error;
+  const why = {
+    ENOENT: "there is no such socket (ENOENT). Is a vmnetd running that serves it?",
+    ECONNREFUSED: "nobody listens at it (ECONNREFUSED). Is a vmnetd running that serves it?",
+    EACCES: "permission denied (EACCES). It is for the user of the vmnetd alone",
+    ENOTSOCK: "it is not a socket (ENOTSOCK)",
+  }[code ?? ""] ?? message;
+  const isAway = ["ENOENT", "ECONNREFUSED", "ECONNRESET", "EPIPE"].includes(code ?? "");
+  return new (isAway ? AwayError : Error)(`Cannot ask "${path}": ${why}`);
+}
+
+/** Reads a line of a daemon. */
+function parseAnswer(line: string): Record<string, unknown> {
+  let answer: unknown;
+  try {
+    answer = JSON.parse(line);
+  } catch {
+    // likewise
+  }
+  if (typeof answer === "object" && answer !== null) return answer as Record<string, unknown>;
+  throw new Error("what answers there is no vmnetd");
+}
+
 /** What an answer says besides `ok`. */
 export type Answer = Readonly<Record<string, unknown>>;
 
 /** Takes lines of events; see {@linkcode ControlServer.tell}. */
 export const EVENTS: unique symbol = Symbol("events");
 
+/** An answer after which the connection belongs to whoever gave it. */
+export class StreamAnswer {
+  /** `run` takes the connection once the answer is on its way, and answers what asks for the end. */
+  constructor(readonly answer: Answer, readonly run: (socket: Socket) => () => void) {}
+}
+
 /** Answers a request. `EVENTS` makes its client a follower of events. */
-export type Handler = (request: Readonly<Record<string, unknown>>) => Promise<Answer | typeof EVENTS>;
+export type Handler = (
+  request: Readonly<Record<string, unknown>>,
+) => Promise<Answer | typeof EVENTS | StreamAnswer>;
 
 /** What went wrong, as an answer. */
 export function refusal(error: unknown): Answer {
@@ -72,6 +115,7 @@ class ControlClient {
   #rest: Uint8Array = new Uint8Array(0);
   #isBusy = false;
   #isOver = false;
+  #endStream: (() => void) | undefined;
   #lost = 0;
 
   constructor(readonly socket: Socket, private readonly handle: Handler) {
@@ -80,6 +124,7 @@ class ControlClient {
   }
 
   #take(chunk: Uint8Array): void {
+    if (this.#endStream !== undefined) return this.#endStream();
     if (this.isFollowing || this.#isOver) return; // it has nothing to say any more
     this.#rest = this.#rest.length === 0 ? chunk.slice() : Buffer.concat([this.#rest, chunk]);
     if (!this.#isBusy) void this.#answerAll();
@@ -88,14 +133,17 @@ class ControlClient {
   async #answerAll(): Promise<void> {
     this.#isBusy = true;
     this.socket.pause();
-    for (let end: number; (end = this.#rest.indexOf(0x0a)) >= 0 && !this.isFollowing && !this.socket.destroyed;) {
+    for (let end: number; (end = this.#rest.indexOf(0x0a)) >= 0 && !this.#isTaken && !this.socket.destroyed;) {
       if (end > LINE_MOST) break;
       const line = this.#rest.subarray(0, end);
       this.#rest = this.#rest.subarray(end + 1);
       if (line.some((byte) => byte > 0x20)) await this.#answer(new TextDecoder().decode(line));
     }
     this.#isBusy = false;
-    if (this.isFollowing) this.#rest = new Uint8Array(0);
+    if (this.#isTaken) {
+      if (this.#rest.length > 0) this.#endStream?.();
+      this.#rest = new Uint8Array(0);
+    }
     if (this.#rest.length > LINE_MOST) {
       this.#rest = new Uint8Array(0);
       this.#isOver = true;
@@ -104,10 +152,20 @@ class ControlClient {
     this.socket.resume();
   }
 
+  /** Whether the connection has another use than requests. */
+  get #isTaken(): boolean {
+    return this.isFollowing || this.#endStream !== undefined;
+  }
+
   async #answer(line: string): Promise<void> {
     let answer: Answer;
     try {
       const result = await this.handle(parseRequest(line));
+      if (result instanceof StreamAnswer) {
+        this.socket.write(`${JSON.stringify({ ok: true, ...result.answer })}\n`);
+        this.#endStream = result.run(this.socket);
+        return;
+      }
       this.isFollowing = result === EVENTS;
       answer = { ok: true, ...(result === EVENTS ? {} : result) };
     } catch (error) {
@@ -232,24 +290,83 @@ async function listen(server: Server, path: string): Promise<void> {
  *
  * @param path Its control socket.
  * @param request What is asked.
+ * @param signal Ends it quietly.
  * @returns Its answer, then whatever lines it sends more, as objects, until it closes.
  */
-export async function* ask(path: string, request: Answer): AsyncGenerator<Record<string, unknown>> {
+export async function* ask(
+  path: string,
+  request: Answer,
+  signal?: AbortSignal,
+): AsyncGenerator<Record<string, unknown>> {
+  if (signal?.aborted) return;
   const socket = createConnection(path, () => socket.write(`${JSON.stringify(request)}\n`));
+  const leave = () => void socket.destroy();
+  signal?.addEventListener("abort", leave);
   const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS);
   const decoder = new TextDecoder();
   try {
     let rest = "";
     for await (const chunk of socket) {
-      clearTimeout(timer);
       const lines = (rest + decoder.decode(chunk as Uint8Array, { stream: true })).split("\n");
       rest = lines.pop()!;
-      for (const line of lines) yield JSON.parse(line);
+      if (rest.length > ANSWER_MOST) throw new Error("what answers there is no vmnetd: its line has no end");
+      if (lines.length > 0) clearTimeout(timer);
+      for (const line of lines) yield parseAnswer(line);
     }
   } catch (error) {
-    throw new Error(`Cannot ask "${path}": ${(error as Error).message}`);
+    if (!signal?.aborted) throw cannotAsk(path, error as Error);
   } finally {
     clearTimeout(timer);
+    signal?.removeEventListener("abort", leave);
     socket.destroy();
   }
+}
+
+/** A connection whose answer is followed by bytes. */
+export interface ByteStream {
+  /** What came before them. */
+  readonly answer: Answer;
+  /** The bytes, until the daemon closes. */
+  readonly bytes: AsyncIterable<Uint8Array>;
+  /** Asks the daemon to send what is left, and to close. */
+  end(): void;
+  /** Closes at once. */
+  close(): void;
+}
+
+/**
+ * Asks a daemon for bytes. While they are not read, the daemon waits.
+ *
+ * @param path Its control socket.
+ * @param request What is asked.
+ * @returns The answer and the bytes behind it.
+ * @throws {Error} If there is no such daemon, or it says no.
+ */
+export async function askForBytes(path: string, request: Answer): Promise<ByteStream> {
+  const socket = createConnection(path, () => socket.write(`${JSON.stringify(request)}\n`));
+  const timer = setTimeout(() => socket.destroy(new Error(`no answer within ${ANSWER_MS} ms`)), ANSWER_MS);
+  const chunks = socket[Symbol.asyncIterator]() as AsyncIterator<Uint8Array>;
+  let [head, end]: [Uint8Array, number] = [new Uint8Array(0), -1];
+  try {
+    while ((end = head.indexOf(0x0a)) < 0) {
+      const { value, done } = await chunks.next();
+      if (done || head.length > LINE_MOST) throw new Error("it closed without an answer");
+      head = Buffer.concat([head, value]);
+    }
+  } catch (error) {
+    socket.destroy();
+    throw cannotAsk(path, error as Error);
+  } finally {
+    clearTimeout(timer);
+  }
+  const answer = parseAnswer(new TextDecoder().decode(head.subarray(0, end)));
+  if (answer["ok"] !== true) {
+    socket.destroy();
+    throw new Error(String(answer["error"]));
+  }
+  async function* bytes(): AsyncGenerator<Uint8Array> {
+    if (end + 1 < head.length) yield head.subarray(end + 1);
+    for (let next = await chunks.next(); !next.done; next = await chunks.next()) yield next.value;
+  }
+  return { answer, bytes: bytes(), end: () => void socket.write("\n"), close: () => void socket.destroy() };
 }

@@ -11,8 +11,9 @@ import { prometheus } from "vmnet";
 import type { Print } from "./_cli.ts";
 import { Capture } from "./_vmnetd_capture.ts";
 import type { CaptureConfig, Config } from "./_vmnetd_config.ts";
-import { type Answer, ControlServer, EVENTS, type Handler, RequestError } from "./_vmnetd_control.ts";
+import { type Answer, ControlServer, EVENTS, type Handler, RequestError, StreamAnswer } from "./_vmnetd_control.ts";
 import { countersOf, ServedNetwork } from "./_vmnetd_network.ts";
+import { type Sink, SocketSink } from "./_capture_sink.ts";
 
 /** Captures at a time: each copies every frame. */
 const CAPTURES_MOST = 8;
@@ -39,10 +40,19 @@ function integerOf(request: Request, name: string): number {
   return typeof value === "number" && Number.isInteger(value) ? value : field(request, name, "number");
 }
 
+/** What of the frames a request wants to have captured. */
+function lookOf(request: Request): Pick<CaptureConfig, "filter" | "snap"> {
+  const [filter, snap] = [optional(request, "filter", textOf), optional(request, "snap", integerOf)];
+  if (snap !== undefined && (snap < 14 || snap > 65562)) {
+    throw new RequestError(`"snap" takes an integer from 14 to 65562, not ${snap}`, "snap");
+  }
+  return { ...(filter && { filter }), ...(snap === undefined ? {} : { snap }) };
+}
+
 /** What a request may say besides `do`, and its answer. */
 interface Action {
   readonly fields: readonly string[];
-  readonly run: (request: Request) => Promise<Answer | typeof EVENTS> | Answer | typeof EVENTS;
+  readonly run: (request: Request) => ReturnType<Handler> | Awaited<ReturnType<Handler>>;
 }
 
 /** All that is served. */
@@ -58,6 +68,7 @@ export class Daemon {
   readonly #actions: ReadonlyMap<string, Action>;
   #control: ControlServer | undefined;
   #following: Promise<void>[] = [];
+  #streams = 0;
   #isStopping = false;
 
   private constructor(networks: readonly ServedNetwork[], print: Print) {
@@ -105,8 +116,8 @@ export class Daemon {
   /** Ends every client, then the networks. */
   async stop(): Promise<void> {
     this.#isStopping = true;
+    await Promise.all(this.#captures.map((capture) => capture.stop())); // those that clients read need their connections
     await this.#control?.stop();
-    await Promise.all(this.#captures.map((capture) => capture.stop()));
     await Promise.all(this.#networks.map((network) => network.stop()));
     await Promise.all(this.#following);
   }
@@ -145,19 +156,33 @@ export class Daemon {
     }
   }
 
-  async #capture(config: CaptureConfig, networks: readonly ServedNetwork[]): Promise<void> {
+  async #capture(config: CaptureConfig, networks: readonly ServedNetwork[], sink?: Sink): Promise<Capture> {
+    if (this.#isStopping) throw new RequestError("The daemon is about to end");
     if (this.#captures.length >= CAPTURES_MOST) throw new RequestError(`There are ${CAPTURES_MOST} captures already`);
     const same = this.#captures.find((capture) => capture.config.file === config.file);
     if (same !== undefined) throw new RequestError(`There is a capture into "${config.file}" already`, "file");
-    const capture = await Capture.start(config, networks);
+    const capture = await Capture.start(config, networks, sink);
     this.#captures.push(capture);
     void capture.done.then((error) => {
       this.#captures.splice(this.#captures.indexOf(capture), 1);
       if (error !== undefined) this.#tell("error", { capture: config.file, why: error.message });
     });
+    return capture;
   }
 
-  async #handle(request: Request): Promise<Answer | typeof EVENTS> {
+  /** A capture whose client reads it from the connection that it asked on. */
+  async #stream(request: Request): Promise<StreamAnswer> {
+    const [networks, sink] = [this.#chosen(request), new SocketSink()];
+    const capture = await this.#capture({ file: `stream ${++this.#streams}`, ...lookOf(request) }, networks, sink);
+    const names = networks.map(({ name }) => name);
+    return new StreamAnswer({ file: capture.config.file, networks: names }, (socket) => {
+      sink.attach(socket);
+      socket.once("close", () => capture.end());
+      return () => capture.end();
+    });
+  }
+
+  async #handle(request: Request): ReturnType<Handler> {
     const name = textOf(request, "do");
     const action = this.#actions.get(name);
     if (action === undefined) {
@@ -178,6 +203,11 @@ export class Daemon {
     const found = this.#networks.find((network) => name === undefined || network.name === name);
     if (found === undefined) throw new RequestError(`"network" takes one of ${names}, not "${name}"`, "network");
     return found;
+  }
+
+  /** The networks of a request that is about all of them, unless it names one. */
+  #chosen(request: Request): readonly ServedNetwork[] {
+    return request["network"] === undefined ? this.#networks : [this.#networkOf(request)];
   }
 
   /** The network of a request, if macOS has it as an object that can do what is asked. */
@@ -224,11 +254,11 @@ export class Daemon {
       },
       "forward.add": {
         fields: ["network", "protocol", "externalPort", "internalAddress", "internalPort"],
-        run: async (request) => (await this.#networkOf(request).rules.addPortForwardingRule(rest(request)), {}),
+        run: (request) => this.#forward(request, "added", (rules) => rules.addPortForwardingRule(rest(request))),
       },
       "forward.remove": {
         fields: ["network", "protocol", "externalPort", "family"],
-        run: async (request) => (await this.#networkOf(request).rules.removePortForwardingRule(rest(request)), {}),
+        run: (request) => this.#forward(request, "removed", (rules) => rules.removePortForwardingRule(rest(request))),
       },
       "reservation.list": {
         fields: [],
@@ -262,20 +292,13 @@ export class Daemon {
       "capture.start": {
         fields: ["network", "file", "filter", "snap"],
         run: async (request) => {
-          const [filter, snap] = [optional(request, "filter", textOf), optional(request, "snap", integerOf)];
-          const config = {
-            file: textOf(request, "file"),
-            ...(filter && { filter }),
-            ...(snap === undefined ? {} : { snap }),
-          };
-          if (snap !== undefined && (snap < 14 || snap > 65562)) {
-            throw new RequestError(`"snap" takes an integer from 14 to 65562, not ${snap}`, "snap");
-          }
+          const config = { file: textOf(request, "file"), ...lookOf(request) };
           if (config.file === "-") throw new RequestError('"file" takes a path, not "-"', "file");
-          await this.#capture(config, request["network"] === undefined ? this.#networks : [this.#networkOf(request)]);
+          await this.#capture(config, this.#chosen(request));
           return {};
         },
       },
+      "capture.stream": { fields: ["network", "filter", "snap"], run: (request) => this.#stream(request) },
       "capture.stop": {
         fields: ["file"],
         run: async (request) => {
@@ -293,6 +316,19 @@ export class Daemon {
       stop: { fields: [], run: () => (setTimeout(() => this.#end.resolve("the control socket")), {}) },
     };
     return new Map(Object.entries(actions));
+  }
+
+  /** Changes a rule of forwarding, and tells of it. */
+  async #forward(
+    request: Request,
+    change: "added" | "removed",
+    run: (rules: ServedNetwork["rules"]) => Promise<void>,
+  ): Promise<Answer> {
+    const { name: network, rules } = this.#networkOf(request);
+    await run(rules);
+    const { do: _, network: __, ...rule } = request;
+    this.#tell("forward", { network, change, ...rule });
+    return {};
   }
 
   async #status(): Promise<Answer> {

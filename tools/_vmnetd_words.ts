@@ -6,7 +6,6 @@
  * @module
  */
 
-import { createHash, randomUUID } from "node:crypto";
 import type { Interface, Network } from "vmnet";
 import { type Option, UsageError, type Values } from "./_cli.ts";
 
@@ -119,7 +118,7 @@ export function translate(given: Values): Translated {
   if (section === VMNET_HELPER) {
     own["datagram"] = [...(values["datagram"] as string[] | undefined ?? []), ...(values["socket"] as string[] ?? [])];
     delete own["socket"];
-    const interfaceId = values["interface-id"] as string | undefined ?? randomUUID();
+    const interfaceId = values["interface-id"] as string | undefined ?? crypto.randomUUID();
     return { values: own, helper: { interfaceId } };
   }
   const isAlone = section === SOCKET_VMNET && values["vmnet-mode"] === "host" && values["vmnet-gateway"] === undefined;
@@ -129,13 +128,14 @@ export function translate(given: Values): Translated {
 }
 
 /** What vmnet-helper prints of its interface: the same UUID gives the same MAC address. */
-export function helperLine(
+export async function helperLine(
   { interfaceId }: HelperOptions,
   network: Network | undefined,
   nic: Interface | undefined,
   maxPacketSize: number,
-): string {
-  const digest = createHash("sha256").update(interfaceId.toLowerCase()).digest();
+): Promise<string> {
+  const id = new TextEncoder().encode(interfaceId.toLowerCase());
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", id));
   const mac = [(digest[0]! & 0xfc) | 2, ...digest.subarray(1, 6)].map((byte) => byte.toString(16).padStart(2, "0"));
   const length = Number(network?.ipv4Subnet.split("/")[1] ?? 0);
   return JSON.stringify({

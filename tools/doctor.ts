@@ -9,7 +9,7 @@
  *
  * The self-test opens one interface, asks for a neighbour and for an address, and counts what comes back.
  *
- * Status 0: no problem. 1: at least one. 2: a wrong command line. What it says about Macs is not verified on hardware:
+ * Status 0: no problem. 1: at least one. 2: a wrong command line. 130: interrupted. What it says about Macs is not verified on hardware:
  * the commands' outputs are those of macOS 12 to 26 as their users show them.
  *
  * @module
@@ -20,8 +20,9 @@ import { accessSync, constants, existsSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { Interface, interrupted, type MacOsFacts, type Probe, probe, VmnetError } from "vmnet";
-import { main, readOptions, text, UsageError } from "./_cli.ts";
+import type { Interface as Nic, MacOsFacts, Probe } from "vmnet";
+import { arpRequest, dhcpDiscover, kindOf, macOctets } from "./_doctor_frames.ts";
+import { jsonOf, main, readOptions, say as write, text, UsageError } from "./_cli.ts";
 
 const NAME = "doctor";
 
@@ -78,9 +79,9 @@ function libraries(): string[] {
     ? [
       "shim/build/libvmnet_shim.dylib",
       "shim/build/darwin/libvmnet_shim.dylib",
-      "natives/darwin-universal/libvmnet_shim.dylib",
+      "dist/natives/darwin-universal/libvmnet_shim.dylib",
     ]
-    : ["shim/build/libvmnet_shim.so", `natives/${process.platform}-${process.arch}/libvmnet_shim.so`];
+    : ["shim/build/libvmnet_shim.so", `dist/natives/${process.platform}-${process.arch}/libvmnet_shim.so`];
   return places.map((place) => join(root, place)).filter((path) => existsSync(path));
 }
 
@@ -222,13 +223,15 @@ function linuxFindings(): Finding[] {
       name: "KVM",
       state: "note",
       says: `${slow}: guests run slowly`,
-      remedy: "adduser $USER kvm, or a machine with it",
+      remedy: isThere(kvm, constants.F_OK)
+        ? "sudo usermod -aG kvm $USER, then log in again"
+        : "sudo modprobe kvm_intel or kvm_amd; in a VM, one that may start others",
     },
     pings ? { name: "ping", state: "ok", says: "guests can ping the outside" } : {
       name: "ping",
       state: "note",
       says: "guests cannot ping the outside",
-      remedy: 'sysctl -w net.ipv4.ping_group_range="0 2147483647"',
+      remedy: 'sudo sysctl -w net.ipv4.ping_group_range="0 2147483647"',
     },
   ];
 }
@@ -267,6 +270,7 @@ async function findings(): Promise<Finding[]> {
       return [...found, { name: "library", state: "problem", says }, ...macFindings(undefined)];
     }
   }
+  const { probe } = await import("vmnet");
   const works = await probe();
   found.push(...capabilities(works));
   // The doubles of the tests are vmnet on another system
@@ -275,46 +279,19 @@ async function findings(): Promise<Finding[]> {
 
 const SECONDS = 3;
 
-const octets = (address: string) => address.split(".").map(Number);
-const macOctets = (address: string) => address.split(":").map((octet) => Number.parseInt(octet, 16));
-
-/** An ARP request, for everybody: who has this address? */
-function arpRequest(mac: number[], target: string): Uint8Array {
-  const arp = [0, 1, 8, 0, 6, 4, 0, 1, ...mac, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, ...octets(target)];
-  const frame = new Uint8Array(60);
-  frame.set([255, 255, 255, 255, 255, 255, ...mac, 8, 6, ...arp]);
-  return frame;
-}
-
-/** A DHCP discover that asks for an answer to everybody. */
-function dhcpDiscover(mac: number[]): Uint8Array {
-  const frame = new Uint8Array(14 + 20 + 8 + 300);
-  frame.set([255, 255, 255, 255, 255, 255, ...mac, 8, 0]);
-  frame.set([0x45, 0, 1, 72, 0, 0, 0, 0, 64, 17, 0x79, 0xa6, 0, 0, 0, 0, 255, 255, 255, 255], 14); // 328 bytes
-  frame.set([0, 68, 0, 67, 1, 52], 34); // UDP, 308 bytes; its checksum may be left out
-  frame.set([1, 1, 6, 0, 0x76, 0x6d, 0x6e, 0x31], 42);
-  frame[52] = 0x80; // broadcast
-  frame.set(mac, 70);
-  frame.set([99, 130, 83, 99, 53, 1, 1, 55, 3, 1, 3, 6, 255], 278); // magic, discover, mask, router, DNS
-  return frame;
-}
-
-/** What an answer is. */
-function kindOf(frame: Uint8Array): "arp" | "dhcp" | "other" {
-  const type = frame[12]! << 8 | frame[13]!;
-  if (type === 0x0806) return frame[21] === 2 ? "arp" : "other";
-  return type === 0x0800 && frame[23] === 17 && frame[35] === 67 && frame[37] === 68 ? "dhcp" : "other";
-}
-
 /** Opens one interface, asks, and counts what comes back. */
 async function selfTest(mode: "shared" | "host", say: Say): Promise<Finding[]> {
   const name = "self-test";
+  const { Interface, interrupted, VmnetError } = await import("vmnet");
   const interruption = new AbortController();
   const over = new AbortController();
-  interrupted({ signal: over.signal }).then((by) => interruption.abort(new Error(`interrupted by ${by}`)), () => {});
+  interrupted({ signal: over.signal }).then((by) => {
+    process.exitCode = 130;
+    interruption.abort(new Error(`interrupted by ${by}`));
+  }, () => {});
   using _ends = { [Symbol.dispose]: () => over.abort() };
   const { signal } = interruption;
-  let nic: Interface;
+  let nic: Nic;
   try {
     nic = await Interface.start({ mode }, { signal });
   } catch (error) {
@@ -349,7 +326,9 @@ async function selfTest(mode: "shared" | "host", say: Say): Promise<Finding[]> {
   const counted = `${frames} frames, ${bytes} bytes in ${SECONDS} s: ${arp} ARP, ${dhcp} DHCP answers`;
   if (dhcp > 0) return [{ name, state: "ok", says: counted }];
   const remedy = frames > 0
-    ? `Frames pass, but nobody gives addresses: look at the firewall${isMac ? " and at bootpd" : ""}`
+    ? `Frames pass, but nobody gives addresses${
+      isMac ? ": look at the firewall and at bootpd" : ""
+    }; "capture" shows them`
     : "Nothing came back: look at the problems above, and try the other mode";
   return [{ name, state: "problem", says: counted, remedy }];
 }
@@ -362,16 +341,16 @@ interface Say {
 
 function sayer(json: boolean): Say {
   if (json) {
-    const print = (event: string, details: object) => console.log(JSON.stringify({ event, ...details }));
+    const print = (event: string, details: object) => write(jsonOf({ event, ...details }));
     return { finding: (finding) => print("finding", finding), parameters: (all) => print("parameters", all) };
   }
   return {
     finding({ name, state, says, remedy }) {
-      console.log(`${state.padEnd(8)} ${name}: ${says}`);
-      if (remedy !== undefined) console.log(`         ${state === "problem" ? "what to do" : "if needed"}: ${remedy}`);
+      write(`${state.padEnd(8)} ${name}: ${says}`);
+      if (remedy !== undefined) write(`         ${state === "problem" ? "what to do" : "if needed"}: ${remedy}`);
     },
     parameters(all) {
-      for (const [key, value] of Object.entries(all)) console.log(`         ${key} ${value}`);
+      for (const [key, value] of Object.entries(all)) write(`         ${key} ${value}`);
     },
   };
 }
@@ -392,5 +371,5 @@ await main(NAME, async () => {
     tested.forEach(say.finding);
     found.push(...tested);
   }
-  if (found.some(({ state }) => state === "problem")) process.exitCode = 1;
+  if (found.some(({ state }) => state === "problem")) process.exitCode ||= 1;
 });

@@ -21,11 +21,8 @@
 
 import { rmSync, writeFileSync } from "node:fs";
 import process from "node:process";
-import { interrupted } from "vmnet";
-import { main, printer, readOptions, type Values } from "./_cli.ts";
-import { commands, runCommand } from "./_vmnetd_commands.ts";
+import { main, printer, readOptions, UsageError, type Values } from "./_cli.ts";
 import { daemonSettings, networkSettings, readConfig } from "./_vmnetd_config.ts";
-import { Daemon } from "./_vmnetd_daemon.ts";
 import { foreignSettings, helperLine, translate } from "./_vmnetd_words.ts";
 
 const NAME = "vmnetd";
@@ -36,24 +33,35 @@ const ABOUT = `Serves VMs on unix sockets: with QEMU's stream framing, or a fram
 /** How long the end may take. */
 const STOP_MS = 10_000;
 
+function writePid(file: string): void {
+  try {
+    writeFileSync(file, `${process.pid}\n`);
+  } catch (error) {
+    throw new Error(`Cannot write --pidfile "${file}": ${(error as Error).message}`);
+  }
+}
+
 async function serve(given: Values): Promise<void> {
   const { values, helper } = translate(given);
   const config = readConfig(values);
   const json = values["json"] === true;
+  // Here, so that --help and what is wrong are told without the library
+  const [{ Daemon }, { interrupted }] = await Promise.all([import("./_vmnetd_daemon.ts"), import("vmnet")]);
   const waiting = new AbortController();
   const signal = interrupted({ signal: waiting.signal });
   signal.catch(() => {}); // something else was the reason
   // Where standard output is somebody else's
   const print = printer(json, helper !== undefined || config.capture?.file === "-" ? console.error : console.log);
   const daemon = await Daemon.start(config, print);
-  if (config.pidfile !== undefined) writeFileSync(config.pidfile, `${process.pid}\n`);
-  if (helper !== undefined) {
-    const { network, nic, sw } = daemon.networks[0]!;
-    console.log(helperLine(helper, network, nic, sw.maxPacketSize));
-  }
-  const { statsInterval } = config;
-  const timer = statsInterval && setInterval(() => daemon.printStats(), statsInterval * 1000);
+  let timer: ReturnType<typeof setInterval> | undefined;
   try {
+    if (config.pidfile !== undefined) writePid(config.pidfile);
+    if (helper !== undefined) {
+      const { network, nic, sw } = daemon.networks[0]!;
+      console.log(await helperLine(helper, network, nic, sw.maxPacketSize));
+    }
+    const { statsInterval } = config;
+    if (statsInterval) timer = setInterval(() => daemon.printStats(), statsInterval * 1000);
     print("stopping", { signal: await Promise.race([signal, daemon.ending]) });
     daemon.printStats();
   } finally {
@@ -71,7 +79,13 @@ async function serve(given: Values): Promise<void> {
 
 await main(NAME, async () => {
   const args = process.argv.slice(2);
-  if (commands.includes(args[0] ?? "")) return await runCommand(NAME, args);
+  if (args[0] !== undefined && !args[0].startsWith("-")) {
+    const { commands, runCommand } = await import("./_vmnetd_commands.ts");
+    if (commands.includes(args[0])) return await runCommand(NAME, args);
+    if (!args[0].includes("/")) {
+      throw new UsageError(`COMMAND takes ${commands.join(", ")}, not "${args[0]}"; a socket here is ./${args[0]}`);
+    }
+  }
   const settings = { ...networkSettings, ...daemonSettings, ...foreignSettings };
   await serve(readOptions(NAME, ABOUT, settings, { operands: "[SOCKET]" }));
 });

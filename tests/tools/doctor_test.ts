@@ -194,7 +194,7 @@ test("doctor stops the interface of its self-test when a signal comes", { skip }
     await program.line(/"parameters"/);
     program.kill("SIGINT");
     const { code, output, errors } = await program.end();
-    assertEquals([code, errors], [1, ""]);
+    assertEquals([code, errors], [130, ""]);
     assertStringIncludes(output, '"self-test","state":"problem","says":"interrupted by SIGINT"');
   }
 });
