@@ -24,7 +24,7 @@ export interface Platform {
 
 /** The part of the `Deno` namespace that this file uses. */
 interface DenoNamespace {
-  readonly build: { readonly os: string; readonly arch: string };
+  readonly build: { readonly os: string; readonly arch: string; readonly standalone?: boolean };
   readonly dlopen?: unknown;
   readonly permissions: {
     querySync(descriptor: { name: "env"; variable: string }): { readonly state: string };
@@ -65,6 +65,12 @@ export function isMainThread(): boolean {
   // Deno says `isMainThread` in its web workers, too, so there their global scope is asked
   return runtimeName === "deno" ? !("WorkerGlobalScope" in globalThis) : builtin("node:worker_threads").isMainThread;
 }
+
+/**
+ * Whether this program was made by `deno compile` or `bun build --compile`: its modules are then in a file system that
+ * nobody else can see.
+ */
+export const isCompiled: boolean = deno?.build?.standalone === true || import.meta.url.includes("/$bunfs/");
 
 const knownOs = ["linux", "darwin", "win32", "freebsd"] as const;
 const knownArch = ["x64", "arm64"] as const;

@@ -38,7 +38,7 @@ export function declared(header = read("shim/darwin/sdk/vmnet/vmnet.h"), statuse
 /** Where this library's public names are declared: name to source text. Names of an export beside "." have its prefix. */
 export function exported() {
   const found = new Map();
-  const { exports } = JSON.parse(read("package.json"));
+  const { exports } = JSON.parse(read("deno.json")); // the sources; those of package.json are built
   for (const [subpath, path] of Object.entries(exports)) {
     const prefix = subpath === "." ? "" : `vmnet${subpath.slice(1)}: `;
     const text = read(path);
@@ -59,7 +59,7 @@ export function exported() {
 /** The source of one top-level declaration with its documentation: as far as a line that closes it at the left margin. */
 function bodyOf(name, source) {
   const start = source.search(
-    new RegExp(`^export (?:async |abstract )?(?:class|function|interface|const|type) ${name}\\b`, "m"),
+    new RegExp(`^export (?:async |abstract )?(?:class|function\\*?|interface|const|type) ${name}\\b`, "m"),
   );
   if (start < 0) return "";
   const documentation = /\/\*\*(?:(?!\*\/)[^])*\*\/\n$/.exec(source.slice(0, start))?.[0] ?? "";

@@ -9,7 +9,25 @@
  * @module
  */
 
-import { checksum, Writer } from "./played_packets.ts";
+import {
+  arp,
+  ArpOperation,
+  type Dhcp,
+  dhcp,
+  DhcpMessageType,
+  encoded,
+  ethernet,
+  icmp,
+  IcmpType,
+  ipv4,
+  type Layer,
+  Packet,
+  PacketError,
+  type Tcp,
+  tcp,
+  TcpFlag,
+  udp,
+} from "../packet/mod.ts";
 
 /** What DHCP gave to a {@linkcode PlayedGuest}. */
 export interface PlayedLease {
@@ -47,12 +65,10 @@ interface Connection {
 const BROADCAST = "ff:ff:ff:ff:ff:ff";
 const ANY = "0.0.0.0";
 
-const [FIN, SYN, RST, PSH, ACK] = [1, 2, 4, 8, 16] as const;
-const [ICMP, TCP, UDP] = [1, 6, 17] as const;
+const { fin: FIN, syn: SYN, psh: PSH, ack: ACK } = TcpFlag;
 
-const ipv4 = (bytes: Uint8Array, at: number): string => bytes.subarray(at, at + 4).join(".");
-const u16 = (bytes: Uint8Array, at: number): number => bytes[at]! << 8 | bytes[at + 1]!;
-const u32 = (bytes: Uint8Array, at: number): number => (u16(bytes, at) << 16 | u16(bytes, at + 2)) >>> 0;
+/** Options that the guest asks a DHCP server for: mask, router, DNS, MTU, lease time. */
+const WANTED = [1, 3, 6, 26, 51];
 
 /** A guest that is only played. Frames for it go to {@linkcode PlayedGuest.receive}. */
 export class PlayedGuest {
@@ -65,7 +81,7 @@ export class PlayedGuest {
   readonly #neighbours = new Map<string, string>();
   readonly #connections = new Map<string, Connection>();
   readonly #pages = new Map<number, string>();
-  readonly #waiting = new Set<(frame: Uint8Array) => void>();
+  readonly #waiting = new Set<(packet: Packet) => void>();
   #nextPort = 40000;
   #nextId = 1;
 
@@ -77,54 +93,52 @@ export class PlayedGuest {
 
   /** Takes a frame of the network. */
   receive(frame: Uint8Array): void {
-    if (frame.length < 34) return;
-    for (const look of [...this.#waiting]) look(frame);
-    const type = u16(frame, 12);
-    if (type === 0x0806) this.#receiveArp(frame);
-    else if (type === 0x0800 && ipv4(frame, 30) === this.address) this.#receiveIpv4(frame);
+    // Who waits reads the packet later, when a borrowed frame is gone
+    const packet = new Packet(this.#waiting.size > 0 ? frame.slice() : frame);
+    try {
+      for (const look of [...this.#waiting]) look(packet);
+      if (packet.arp) this.#receiveArp(packet);
+      else if (packet.ipv4?.destination.equals(this.address)) this.#receiveIpv4(packet);
+    } catch (error) {
+      if (!(error instanceof PacketError)) throw error; // tests send it nonsense
+    }
   }
 
   /** Asks for an address. */
   async dhcp(hostname = "played", timeoutMs = 3000): Promise<PlayedLease> {
-    const id = Math.floor(Math.random() * 0xffffffff);
-    const offer = await this.#dhcpStep(id, 1, [], hostname, timeoutMs);
-    const server = offer.get(54) ?? new Uint8Array(4);
-    const address = offer.address;
-    const options: [number, Uint8Array][] = [[50, Writer.ipv4(address)], [54, server]];
-    const ack = await this.#dhcpStep(id, 3, options, hostname, timeoutMs);
-    if (ack.type !== 5) throw new Error(`DHCP refused ${address}`);
-    this.address = ack.address;
-    const [router, dns, mtu] = [ack.get(3), ack.get(6) ?? new Uint8Array(0), ack.get(26)];
+    const transactionId = Math.floor(Math.random() * 0xffffffff);
+    const { discover, request, ack } = DhcpMessageType;
+    const asks = { transactionId, hostName: hostname, parameterList: WANTED };
+    const offer = await this.#askDhcp(
+      dhcp({ ...asks, ...this.#client, messageType: discover }),
+      transactionId,
+      timeoutMs,
+    );
+    const { yourAddress: requestedAddress, serverIdentifier } = offer;
+    const wish = { ...asks, ...this.#client, requestedAddress, ...(serverIdentifier && { serverIdentifier }) };
+    const reply = await this.#askDhcp(dhcp({ ...wish, messageType: request }), transactionId, timeoutMs);
+    if (reply.messageType !== ack) throw new Error(`DHCP refused ${requestedAddress}`);
+    this.address = `${reply.yourAddress}`;
     return {
-      address: ack.address,
-      router: router ? ipv4(router, 0) : "",
-      dns: Array.from({ length: dns.length / 4 }, (_, i) => ipv4(dns, 4 * i)),
-      leaseSeconds: u32(ack.get(51) ?? new Uint8Array(4), 0),
-      mtu: mtu ? u16(mtu, 0) : 0,
+      address: this.address,
+      router: `${reply.routers?.[0] ?? ""}`,
+      dns: reply.dnsServers?.map(String) ?? [],
+      leaseSeconds: reply.leaseSeconds ?? 0,
+      mtu: reply.mtu ?? 0,
     };
   }
 
-  async #dhcpStep(id: number, type: number, options: [number, Uint8Array][], hostname: string, timeoutMs: number) {
-    const message = new Writer().u8(1, 1, 6, 0).u32(id).u16(0, 0x8000).u32(0, 0, 0, 0).mac(this.mac).zeros(202);
-    message.u32(0x63825363).u8(53, 1, type);
-    for (const [code, value] of options) message.u8(code, value.length).bytes(value);
-    const name = new TextEncoder().encode(hostname);
-    message.u8(12, name.length).bytes(name).u8(55, 5, 1, 3, 6, 26, 51, 255);
-    const answer = this.#expect((frame) => {
-      if (u16(frame, 12) !== 0x0800 || frame[23] !== UDP || u16(frame, 36) !== 68) return undefined;
-      const reply = frame.subarray(42);
-      if (reply.length < 241 || u32(reply, 4) !== id) return undefined;
-      const found = new Map<number, Uint8Array>();
-      for (let at = 240; at < reply.length && reply[at] !== 255; at += reply[at] === 0 ? 1 : 2 + reply[at + 1]!) {
-        if (reply[at] !== 0) found.set(reply[at]!, reply.slice(at + 2, at + 2 + reply[at + 1]!));
-      }
-      return {
-        address: ipv4(reply, 16),
-        type: found.get(53)?.[0] ?? 0,
-        get: (code: number) => found.get(code),
-      };
-    }, timeoutMs);
-    this.#sendIpv4(BROADCAST, ANY, "255.255.255.255", UDP, udp(68, 67, message.finish()));
+  /** How the guest names itself, and that it can be answered by broadcast alone. */
+  get #client() {
+    return { clientMac: this.mac, isBroadcast: true };
+  }
+
+  async #askDhcp(message: Layer, transactionId: number, timeoutMs: number): Promise<Dhcp> {
+    const answer = this.#expect(
+      ({ dhcp }) => dhcp?.operation === 2 && dhcp.transactionId === transactionId ? dhcp : undefined,
+      timeoutMs,
+    );
+    this.#sendIpv4(BROADCAST, ANY, "255.255.255.255", udp({ sourcePort: 68, destinationPort: 67 }), message);
     const reply = await answer;
     if (reply === undefined) throw new Error("no answer by DHCP");
     return reply;
@@ -134,10 +148,11 @@ export class PlayedGuest {
   async resolve(address: string, timeoutMs = 2000): Promise<string> {
     const known = this.#neighbours.get(address);
     if (known !== undefined) return known;
-    const answer = this.#expect((frame) => {
-      return u16(frame, 12) === 0x0806 && u16(frame, 20) === 2 && ipv4(frame, 28) === address ? true : undefined;
-    }, timeoutMs);
-    this.#sendArp(BROADCAST, 1, "00:00:00:00:00:00", address);
+    const answer = this.#expect(
+      ({ arp }) => arp?.operation === ArpOperation.reply && arp.senderIp.equals(address) ? true : undefined,
+      timeoutMs,
+    );
+    this.#sendArp(BROADCAST, ArpOperation.request, undefined, address);
     if (!await answer) throw new Error(`no answer by ARP from ${address}`);
     return this.#neighbours.get(address)!;
   }
@@ -145,14 +160,13 @@ export class PlayedGuest {
   /** Pings a neighbour; answers whether it replied. */
   async ping(address: string, timeoutMs = 2000): Promise<boolean> {
     const mac = await this.resolve(address, timeoutMs);
-    const id = this.#nextId++;
-    const answer = this.#expect((frame) => {
-      const isReply = u16(frame, 12) === 0x0800 && frame[23] === ICMP && frame[34] === 0 && u16(frame, 38) === id;
-      return isReply && ipv4(frame, 26) === address ? true : undefined;
+    const identifier = this.#nextId++;
+    const answer = this.#expect(({ icmp, ipv4 }) => {
+      const isReply = icmp?.type === IcmpType.echoReply && icmp.identifier === identifier;
+      return isReply && ipv4?.source.equals(address) ? true : undefined;
     }, timeoutMs);
-    const message = new Writer().u8(8, 0).u16(0, id, 1).bytes(new TextEncoder().encode("how do you do")).finish();
-    new DataView(message.buffer).setUint16(2, checksum(message));
-    this.#sendIpv4(mac, this.address, address, ICMP, message);
+    const message = icmp({ type: IcmpType.echoRequest, identifier, sequence: 1 });
+    this.#sendIpv4(mac, this.address, address, message, new TextEncoder().encode("how do you do"));
     return await answer === true;
   }
 
@@ -181,16 +195,16 @@ export class PlayedGuest {
     this.#pages.set(port, body);
   }
 
-  /** Waits for a frame that a function recognizes. */
-  #expect<T>(recognize: (frame: Uint8Array) => T | undefined, timeoutMs: number): Promise<T | undefined> {
+  /** Waits for a packet that a function recognizes. */
+  #expect<T>(recognize: (packet: Packet) => T | undefined, timeoutMs: number): Promise<T | undefined> {
     const { promise, resolve } = Promise.withResolvers<T | undefined>();
     const end = (found: T | undefined) => {
       clearTimeout(timer);
       this.#waiting.delete(look);
       resolve(found);
     };
-    const look = (frame: Uint8Array) => {
-      const found = recognize(frame);
+    const look = (packet: Packet) => {
+      const found = recognize(packet);
       if (found !== undefined) end(found);
     };
     const timer = setTimeout(() => end(undefined), timeoutMs);
@@ -198,40 +212,37 @@ export class PlayedGuest {
     return promise;
   }
 
-  #sendArp(to: string, operation: number, targetMac: string, target: string): void {
-    const frame = new Writer().mac(to).mac(this.mac).u16(0x0806, 1, 0x0800, 0x0604, operation);
-    this.#send(frame.mac(this.mac).bytes(Writer.ipv4(this.address)).mac(targetMac).bytes(Writer.ipv4(target)).finish());
+  #sendArp(to: string, operation: number, targetMac: string | undefined, targetIp: string): void {
+    const here = { senderMac: this.mac, senderIp: this.address };
+    this.#send(
+      encoded(ethernet({ destination: to, source: this.mac }), arp({ operation, ...here, targetMac, targetIp })),
+    );
   }
 
-  #receiveArp(frame: Uint8Array): void {
-    if (frame.length < 42) return;
-    const sender = Writer.macText(frame.subarray(22, 28));
-    this.#neighbours.set(ipv4(frame, 28), sender);
-    if (u16(frame, 20) === 1 && ipv4(frame, 38) === this.address && this.address !== ANY) {
-      this.#sendArp(sender, 2, sender, ipv4(frame, 28));
+  #receiveArp({ arp }: Packet): void {
+    const [mac, address] = [`${arp!.senderMac}`, `${arp!.senderIp}`];
+    this.#neighbours.set(address, mac);
+    if (arp!.operation === ArpOperation.request && arp!.targetIp.equals(this.address) && this.address !== ANY) {
+      this.#sendArp(mac, ArpOperation.reply, mac, address);
     }
   }
 
-  #sendIpv4(mac: string, from: string, to: string, protocol: number, payload: Uint8Array): void {
-    const header = new Writer().u8(0x45, 0).u16(20 + payload.length, this.#nextId++ & 0xffff, 0x4000).u8(64, protocol)
-      .u16(0).bytes(Writer.ipv4(from)).bytes(Writer.ipv4(to)).finish();
-    new DataView(header.buffer).setUint16(10, checksum(header));
-    this.#send(new Writer().mac(mac).mac(this.mac).u16(0x0800).bytes(header).bytes(payload).finish());
+  #sendIpv4(mac: string, from: string, to: string, ...inner: (Layer | Uint8Array)[]): void {
+    const identification = this.#nextId++ & 0xffff;
+    const header = ipv4({ source: from, destination: to, identification, dontFragment: true });
+    this.#send(encoded(ethernet({ destination: mac, source: this.mac }), header, ...inner));
   }
 
-  #receiveIpv4(frame: Uint8Array): void {
-    const header = (frame[14]! & 15) * 4;
-    const from = ipv4(frame, 26);
-    const payload = frame.subarray(14 + header, 14 + u16(frame, 16));
-    this.#neighbours.set(from, Writer.macText(frame.subarray(6, 12)));
-    if (frame[23] === ICMP && payload[0] === 8) {
-      const reply = payload.slice();
-      reply[0] = 0;
-      new DataView(reply.buffer).setUint16(2, 0);
-      new DataView(reply.buffer).setUint16(2, checksum(reply));
-      this.#sendIpv4(this.#neighbours.get(from)!, this.address, from, ICMP, reply);
-    } else if (frame[23] === TCP && payload.length >= 20) {
-      this.#receiveTcp(from, payload);
+  #receiveIpv4(packet: Packet): void {
+    const from = `${packet.ipv4!.source}`;
+    const mac = `${packet.ethernet.source}`;
+    this.#neighbours.set(from, mac);
+    if (packet.icmp?.type === IcmpType.echoRequest) {
+      const { identifier, sequence, payload } = packet.icmp;
+      const reply = icmp({ type: IcmpType.echoReply, identifier, sequence });
+      this.#sendIpv4(mac, this.address, from, reply, payload);
+    } else if (packet.tcp) {
+      this.#receiveTcp(from, packet.tcp);
     }
   }
 
@@ -254,48 +265,46 @@ export class PlayedGuest {
 
   #sendTcp(connection: Connection, flags: number, data: Uint8Array = new Uint8Array(0)): void {
     const { remote, remotePort, localPort, sequence, expected } = connection;
-    const segment = new Writer().u16(localPort, remotePort).u32(sequence, (flags & ACK) === 0 ? 0 : expected)
-      .u8(0x50, flags).u16(0xffff, 0, 0).bytes(data).finish();
-    const pseudo = new Writer().bytes(Writer.ipv4(this.address)).bytes(Writer.ipv4(remote)).u16(TCP, segment.length);
-    new DataView(segment.buffer).setUint16(16, checksum(pseudo.bytes(segment).finish()));
+    const acknowledgment = (flags & ACK) === 0 ? 0 : expected;
+    const ports = { sourcePort: localPort, destinationPort: remotePort };
+    const segment = tcp({ ...ports, sequence, acknowledgment, flags, window: 0xffff });
     connection.finished ||= (flags & FIN) !== 0;
     connection.sequence = sequence + data.length + (flags & (SYN | FIN) ? 1 : 0) >>> 0;
-    this.#sendIpv4(this.#neighbours.get(remote)!, this.address, remote, TCP, segment);
+    this.#sendIpv4(this.#neighbours.get(remote)!, this.address, remote, segment, data);
   }
 
-  #receiveTcp(from: string, segment: Uint8Array): void {
-    const [remotePort, localPort, flags] = [u16(segment, 0), u16(segment, 2), segment[13]!];
+  #receiveTcp(from: string, segment: Tcp): void {
+    const { sourcePort: remotePort, destinationPort: localPort } = segment;
     const key = `${from} ${remotePort} ${localPort}`;
     let connection = this.#connections.get(key);
     if (connection === undefined) {
       const page = this.#pages.get(localPort);
-      if (page === undefined || (flags & SYN) === 0) return;
+      if (page === undefined || !segment.syn) return;
       connection = this.#accept(from, remotePort, localPort, page);
     }
-    if ((flags & RST) !== 0) {
+    if (segment.rst) {
       this.#connections.delete(key);
       connection.ended = true;
       return connection.changed();
     }
-    this.#receiveSegment(connection, segment, flags);
+    this.#receiveSegment(connection, segment);
     if (connection.ended) this.#connections.delete(key);
   }
 
-  #receiveSegment(connection: Connection, segment: Uint8Array, flags: number): void {
-    const sequence = u32(segment, 4);
-    if ((flags & SYN) !== 0) {
+  #receiveSegment(connection: Connection, segment: Tcp): void {
+    const { sequence, syn, ack, fin, payload: data } = segment;
+    if (syn) {
       connection.expected = sequence + 1 >>> 0;
-      this.#sendTcp(connection, (flags & ACK) === 0 ? SYN | ACK : ACK);
-      if ((flags & ACK) === 0) return;
+      this.#sendTcp(connection, ack ? ACK : SYN | ACK);
+      if (!ack) return;
     }
     const established = connection.established;
     connection.established = undefined;
     established?.();
-    const data = segment.subarray((segment[12]! >>> 4) * 4);
-    if ((flags & SYN) !== 0 || sequence !== connection.expected) return;
+    if (syn || sequence !== connection.expected) return;
     connection.received += new TextDecoder().decode(data);
-    connection.expected = sequence + data.length + (flags & FIN ? 1 : 0) >>> 0;
-    connection.ended = (flags & FIN) !== 0;
+    connection.expected = sequence + data.length + (fin ? 1 : 0) >>> 0;
+    connection.ended = fin;
     if (connection.ended) this.#sendTcp(connection, connection.finished ? ACK : FIN | ACK);
     else if (data.length > 0) this.#sendTcp(connection, ACK);
     connection.changed();
@@ -312,9 +321,4 @@ export class PlayedGuest {
     };
     return connection;
   }
-}
-
-function udp(from: number, to: number, data: Uint8Array): Uint8Array {
-  // A checksum of 0 says that there is none, which IPv4 allows
-  return new Writer().u16(from, to, 8 + data.length, 0).bytes(data).finish();
 }

@@ -45,9 +45,10 @@ const packages = {
   ],
   test: [
     { name: "clang", there: program("clang"), for: "sanitizers and fuzzing" },
-    { name: "lld", there: ofLlvm("ld64.lld"), for: "links for macOS" },
+    { name: "lld", there: ofLlvm("ld64.lld"), for: "links for macOS, and for Linux of any age" },
     { name: "llvm", there: ofLlvm("llvm-lipo"), for: "makes one file for both of a Mac's processors" },
-    { name: "qemu-user", there: program("qemu-aarch64"), for: "runs the arm64 half of the Mac's library" },
+    { name: "binutils", there: program("readelf"), for: "reads what libraries need" },
+    { name: "qemu-user", there: program("qemu-aarch64"), for: "runs what was built for arm64" },
     {
       name: "libc6-dev-arm64-cross",
       there: () => existsSync("/usr/aarch64-linux-gnu/lib/crt1.o"),
@@ -87,8 +88,8 @@ function hasCrossLibgcc() {
   return existsSync(folder) && readdirSync(folder).some((version) => existsSync(join(folder, version, "libgcc.a")));
 }
 
-/** npm packages: 29 of them, most of it deno and bun. Measured with `du` on Linux. */
-const npmMegabytes = 250;
+/** npm packages: 78 of them, most of it deno and bun. Measured with `du` on Linux. */
+const npmMegabytes = 340;
 /** The kernel's package, as apt-get downloads it; 21 MB remain. */
 const guestMegabytes = 27;
 

@@ -2,7 +2,7 @@
 
 // What `npm test` runs, in order. A phase's steps may run side by side, as many as it has lanes; phases never do.
 
-import { existsSync, readdirSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
 import { guestObstacle, locateGuest } from "./guest.mjs";
@@ -62,6 +62,9 @@ const mac = {
     (existsSync("/usr/aarch64-linux-gnu/lib/crt1.o") ? undefined : "libc6-dev-arm64-cross not installed"),
 };
 
+/** Why the package cannot be built here, or undefined. */
+const noPackage = process.platform !== "linux" ? "the package is built on Linux" : lacksLlvm("clang", "ld.lld");
+
 /** The library as the other backends have it, and how their steps are called. */
 const doubled = {
   label: "macOS sources over doubles",
@@ -117,8 +120,12 @@ function checks() {
   const deno = runtimePath("deno");
   const rooms = ["mod.ts", "ffi", "vmnet", "packet"].filter((room) => existsSync(join(root, room)));
   const options = { lacks: deno ? undefined : "deno not installed" };
+  const documents = readdirSync(join(root, "docs")).filter((name) => name.endsWith(".md")).map((name) =>
+    `docs/${name}`
+  );
   return [
     command("check types, deno", deno, ["check"], options),
+    command("check types, documents", deno, ["check", "--doc-only", "README.md", ...documents], options),
     command("check types, tsc", process.execPath, ["node_modules/typescript/bin/tsc", "-p", "."], {
       lacks: existsSync(join(root, "node_modules/typescript")) ? undefined : "typescript not installed",
     }),
@@ -145,7 +152,8 @@ function builds() {
   const built = targets.map(([target, what, reason]) =>
     command(`build ${what}`, "make", ["-j2", "-C", "shim", target], { ...options, lacks: options.lacks ?? reason })
   );
-  return [...steps, ...built];
+  const pack = command("build package", process.execPath, ["scripts/build.mjs"], { fatal: true, lacks: noPackage });
+  return [...steps, ...built, pack];
 }
 
 /** Steps of C tests. Each has a build of its own, as two makes in one folder would get in each other's way. */
@@ -159,12 +167,15 @@ function cTests(long) {
     lacks: lacks("make") ?? reason,
   });
   const overDoubles = (build) => [`BUILD=build/${build}`, "ROOM=darwin doubles"];
+  // As it is shipped, without sanitizers, the long run tests it; the tests in TypeScript run over nothing else
+  const plain = long ? ["test-plain"] : [];
+  const whole = [...plain, "test-asan", "test-tsan"];
   return [
-    step("c shim", ["ROOM=core embedded gateway", "test"], long ? 180 : 15),
-    step("c data plane", ["BUILD=build/plane", "ROOM=plane", "test-plain", "test-asan", "test-tsan"], long ? 90 : 15),
+    step("c shim", ["ROOM=core embedded gateway", ...whole, "test-model", "test-fuzz"], long ? 180 : 15),
+    step("c data plane", ["BUILD=build/plane", "ROOM=plane", ...whole], long ? 90 : 15),
     step(
       "c macOS sources over doubles",
-      [...overDoubles("macos"), "test-plain", "test-asan"],
+      [...overDoubles("macos"), ...plain, "test-asan"],
       long ? 90 : 15,
       mac.doubles,
     ),
@@ -174,6 +185,7 @@ function cTests(long) {
       long ? 90 : 15,
       mac.doubles,
     ),
+    step("c natives of the package, x64 and arm64", ["test-natives"], 5, noPackage),
     step("c macOS library in a loader, x86_64 and arm64", ["test-macho"], long ? 60 : 10, mac.cross),
     // The list of deliberate errors is compared with the sources; in the long run each of them is made, and must be caught
     command("c deliberate errors", "make", ["-C", "shim", long ? "test-mutants" : "check-mutations"], {
@@ -183,29 +195,54 @@ function cTests(long) {
   ];
 }
 
+/** What is published, and its documentation. */
+function publishing() {
+  const deno = runtimePath("deno");
+  const { exports, publish } = JSON.parse(readFileSync(join(root, "deno.json"), "utf8"));
+  const options = { lacks: deno ? undefined : "deno not installed" };
+  const built = { ...options, lacks: options.lacks ?? noPackage };
+  const modules = publish.include.filter((path) => !/\.md$|LICENSE/.test(path));
+  return [
+    command("package documentation, deno doc", deno, ["doc", "--lint", ...Object.values(exports)], options),
+    { ...command("package examples", deno, ["test", "--doc", "--allow-all", ...modules], options), runner: "deno" },
+    // The clone's sources, and the natives. Its folder is ignored by git, which the publisher would obey from above
+    command("package publish", deno, ["publish", "--dry-run", "--allow-dirty"], {
+      ...built,
+      cwd: "dist/jsr",
+    }),
+  ];
+}
+
 /** The phases of `npm test`, or of `npm run test:long`. */
 export async function phases({ long }) {
   const noGuests = await guestsImpossible();
   const inGuests = testFiles("tests/guest");
-  const soaks = testFiles("tests/long");
+  const fuzz = testFiles("tests/long").filter((file) => file.includes("fuzz"));
+  const soaks = testFiles("tests/long").filter((file) => !fuzz.includes(file));
   // The guest itself and its surroundings are the same over any backend
-  const onVmnetInGuests = inGuests.filter((file) => !/\/(harness|netns)_test/.test(file));
+  const onVmnetInGuests = inGuests.filter((file) => !/\/(harness|netns|package)_test/.test(file));
+  const separate = ["guest", "long", "package"].map((name) => `tests/${name}`);
   const onVmnet = testFiles("tests/vmnet").filter((file) => !embeddedOnly.includes(file));
   return [
     { name: "checks", lanes: 2, steps: checks() },
     { name: "build", lanes: 1, steps: builds() },
-    // Two lanes: the tests of threads and deadlines mostly wait
-    { name: "C tests", lanes: 2, steps: cTests(long) },
+    // More lanes than processors: the tests of threads and deadlines mostly wait
+    { name: "C tests", lanes: 3, steps: cTests(long) },
     {
       name: "tests",
-      lanes: 2,
-      steps: testSteps([...testFiles("testing"), ...testFiles("tests", ["tests/guest", "tests/long"])], {
-        timeoutMs: 3 * minute,
+      lanes: 3,
+      steps: testSteps([...testFiles("testing"), ...testFiles("tests", separate)], {
+        timeoutMs: (long ? 30 : 4) * minute,
       }),
     },
     {
-      name: "tests, macOS sources over doubles",
+      name: "package",
       lanes: 2,
+      steps: [...testSteps(testFiles("tests/package"), { timeoutMs: 4 * minute, lacks: noPackage }), ...publishing()],
+    },
+    {
+      name: "tests, macOS sources over doubles",
+      lanes: 3,
       steps: testSteps([...onVmnet, "tests/tools/vmnetd_test.ts", "tests/tools/doctor_test.ts"], {
         timeoutMs: 5 * minute,
         backend: doubled,
@@ -213,7 +250,7 @@ export async function phases({ long }) {
     },
     {
       name: "tests, macOS library in a loader",
-      lanes: 2,
+      lanes: 3,
       steps: testSteps(onVmnet, { timeoutMs: 5 * minute, backend: loaded }),
     },
     {
@@ -253,6 +290,7 @@ export async function phases({ long }) {
         steps: testSteps(onVmnetInGuests, { timeoutMs: 6 * minute, lacks: noGuests, inNetns: true, backend: loaded }),
       }]
       : []),
+    { name: "fuzz", lanes: 2, steps: testSteps(fuzz, { timeoutMs: (long ? 60 : 6) * minute }) },
     // Soaks watch memory, descriptors and time, so each has the machine for itself.
     {
       name: "soaks",

@@ -8,6 +8,7 @@
 // the last line is "N passed, N failed". What this machine cannot run is skipped, with the reason; with CI=true on
 // Linux that is a failure.
 
+import { join } from "node:path";
 import process from "node:process";
 import { parseArgs } from "node:util";
 import { countTests } from "./counts.mjs";
@@ -50,7 +51,7 @@ async function runStep(step, environment) {
   }
   const start = performance.now();
   const { code, output, timedOut } = await run(step.command, step.args, {
-    cwd: root,
+    cwd: join(root, step.cwd ?? ""),
     env: { ...environment, ...step.env },
     timeoutMs: step.timeoutMs,
   });

@@ -169,11 +169,19 @@ test("what of the public needs a Mac says that it is not verified on hardware", 
   assertNone(offenders);
 });
 
+/** Name of the bundled module of an export: `mod` is `.`, `ffi` is `./ffi`. */
+const bundleOf = (name: string): string => name === "." ? "mod" : name.replace("./", "");
+
 test("the manifests agree on version, exports and names", () => {
   const [npm, jsr] = [readJson("package.json"), readJson("deno.json")];
   assertEquals(npm.version, jsr.version);
   assertEquals(npm.license, jsr.license);
-  assertEquals(npm.exports, jsr.exports);
+  // deno.json names sources, package.json what is built of them; types come first, or nobody looks at them
+  const built = Object.keys(jsr.exports).map((name) => {
+    const path = `./dist/${bundleOf(name)}`;
+    return [name, Object.entries({ types: `${path}.d.ts`, default: `${path}.js` })];
+  });
+  assertEquals(Object.entries(npm.exports).map(([name, target]) => [name, Object.entries(target as object)]), built);
   // tsconfig.json holds comments; no string in it looks like one but the globs, and those stay intact.
   const paths = JSON.parse(withoutComments(read("tsconfig.json"))).compilerOptions.paths as Record<string, string[]>;
   assertEquals(Object.fromEntries(Object.entries(paths).map(([name, [path]]) => [name, path])), jsr.imports);
@@ -183,9 +191,21 @@ test("the manifests agree on version, exports and names", () => {
   }
 });
 
+test("each tool is a command of the package", () => {
+  const tools = files.filter((path) => /^tools\/[a-z]\w*\.ts$/.test(path)).map((path) => path.slice(6, -3));
+  const commands = tools.map((tool) => [tool === "vmnetd" ? tool : `vmnet-${tool}`, `./dist/${tool}.js`]);
+  assertEquals(readJson("package.json").bin, Object.fromEntries(commands));
+});
+
+test("what is published are the rooms of the library", () => {
+  const rooms = readJson("deno.json").publish.include as string[];
+  assertEquals(rooms.filter((path) => roomOf(path) in arrows).sort(), Object.keys(arrows).sort());
+  assertNone(rooms.filter((path) => !existsSync(join(root, path))));
+});
+
 test("development packages are pinned, and the lock file names no registry", () => {
   for (const version of Object.values(readJson("package.json").devDependencies)) {
-    assertMatch(version as string, /^~?\d+\.\d+\.\d+$/);
+    assertMatch(version as string, /^(npm:typescript@|~)?\d+\.\d+\.\d+$/);
   }
   assertEquals(readJson("package-lock.json").version, readJson("package.json").version);
   assertEquals(read("package-lock.json").includes('"resolved"'), false);

@@ -42,7 +42,7 @@ export class Bridge extends DataPlane {
     startBridge = async (nic, endpoint, limits) => {
       const target = lendingHandleOf(nic, ACTION);
       const { kind, entries } = encodeEndpoint(ACTION, endpoint, undefined, true);
-      const context = Context.current();
+      const context = Context.current ?? await Context.open();
       const result = await context.operation(target, Op.switchCreate, ACTION, [["straight", true]], limits);
       const made = new Bridge(context, result);
       try {

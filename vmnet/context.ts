@@ -53,9 +53,7 @@ interface Pending {
   reject(error: unknown): void;
 }
 
-let current: Context | undefined;
-
-/** The context of this thread, opened at the first call. */
+/** The context of a thread. */
 export class Context {
   /** Handle of the context, the target of operations that belong to no object. */
   readonly handle: number;
@@ -78,17 +76,21 @@ export class Context {
   #scratch = new Uint8Array(new ArrayBuffer(SCRATCH_SIZE));
   #holds = 0;
 
+  /** The context of this thread, once it is open: calls then begin at once, in their order. */
+  static current: Context | undefined;
+
   /**
-   * The context of this thread.
+   * Opens the context of this thread, at the first call.
    *
    * @throws {VmnetError} If the shim cannot be opened.
    */
-  static current(): Context {
-    return current ??= new Context();
+  static async open(): Promise<Context> {
+    const shim = await openShim();
+    return Context.current ??= new Context(shim);
   }
 
-  private constructor() {
-    this.shim = openShim();
+  private constructor(shim: Shim) {
+    this.shim = shim;
     this.handle = succeed(this.shim.vn_open(), "open context");
     this.#doorbell = succeed(this.shim.vn_doorbell(this.handle), "open context");
   }

@@ -169,7 +169,7 @@ export class Interface implements AsyncIterable<Uint8Array>, AsyncDisposable {
   static async start(options: InterfaceOptions, limits?: OperationOptions): Promise<Interface> {
     const action = "start interface";
     const { network, entries, given } = encodeInterfaceOptions(options);
-    const context = Context.current();
+    const context = Context.current ?? await Context.open();
     const target = network === undefined ? context.handle : handleOf(network, action);
     const result = await context.operation(target, Op.interfaceStart, action, entries, limits);
     return new Interface(context, result.number("handle") ?? 0, given, decodeInterfaceParameters(result));

@@ -24,9 +24,9 @@ import { Get, Op, Ready } from "./symbols.ts";
 /** The handle of a network, for the library's own files; throws if the network does not work any more. */
 export let handleOf: (network: Network, action: string) => number;
 
-/** Makes a network by any operation that answers one, for the library's own files. */
+/** Makes a network by any operation on an object, or on none, that answers one, for the library's own files. */
 export let makeNetwork: (
-  target: number,
+  target: number | undefined,
   op: number,
   action: string,
   entries: ListEntries,
@@ -80,8 +80,8 @@ export class Network implements AsyncDisposable {
 
   static {
     makeNetwork = async (target, op, action, entries, limits) => {
-      const context = Context.current();
-      return new Network(context, await context.operation(target, op, action, entries, limits));
+      const context = Context.current ?? await Context.open();
+      return new Network(context, await context.operation(target ?? context.handle, op, action, entries, limits));
     };
     handleOf = (network, action) => {
       if (!(#handle in network)) {
@@ -132,7 +132,7 @@ export class Network implements AsyncDisposable {
    */
   static async create(options: NetworkOptions = {}, limits?: OperationOptions): Promise<Network> {
     const entries = encodeNetworkOptions(options);
-    return await makeNetwork(Context.current().handle, Op.networkCreate, "create network", entries, limits);
+    return await makeNetwork(undefined, Op.networkCreate, "create network", entries, limits);
   }
 
   /**
@@ -151,7 +151,7 @@ export class Network implements AsyncDisposable {
       throw new TypeError(`Cannot ${action}: "token" must be a string, got ${show(token)}`);
     }
     if (token === "" || token.length > 4096 || token.includes("\0")) throw errorOf(action, Status.badToken);
-    return await makeNetwork(Context.current().handle, Op.networkJoin, action, [["token", token]], limits);
+    return await makeNetwork(undefined, Op.networkJoin, action, [["token", token]], limits);
   }
 
   /**

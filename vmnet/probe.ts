@@ -10,6 +10,7 @@ import { platform, runtimeName } from "../ffi/runtime.ts";
 import { Context, type OperationOptions } from "./context.ts";
 import { VmnetError } from "./errors.ts";
 import type { List } from "./list.ts";
+import { remedy as buildRemedy } from "./natives.ts";
 import { Op } from "./symbols.ts";
 
 /** Whether something works, and if not, why and what mends it. */
@@ -70,7 +71,6 @@ export interface Probe {
 
 const works: Capability = { works: true };
 
-const BUILD = "npm run build";
 const INSTALL_SLIRP = "apt-get install libslirp0";
 
 /**
@@ -93,10 +93,10 @@ export async function probe(limits?: OperationOptions): Promise<Probe> {
   const here = { runtime: runtimeName, platform: `${platform.os}-${platform.arch}` };
   let context: Context;
   try {
-    context = Context.current();
+    context = Context.current ?? await Context.open();
   } catch (error) {
     if (!(error instanceof VmnetError)) throw error;
-    const remedy = error.remedy?.includes("--allow-ffi") ? error.remedy : BUILD;
+    const { remedy = buildRemedy } = error;
     const shim: Capability = { works: false, reason: error.message, remedy };
     const rest: Capability = { works: false, reason: "the shim cannot be opened", remedy };
     return {
@@ -138,7 +138,11 @@ function macOsFacts(found: List): MacOsFacts {
 type Capabilities = Pick<Probe, "shim" | "host" | "shared" | "bridged" | "dhcp" | "networks">;
 
 function embeddedCapabilities(gateway: boolean, libslirp: string | undefined): Capabilities {
-  const noGateway: Capability = { works: false, reason: "the program vmnet-gateway cannot be started", remedy: BUILD };
+  const noGateway: Capability = {
+    works: false,
+    reason: "the program vmnet-gateway cannot be started",
+    remedy: buildRemedy,
+  };
   const noSlirp: Capability = { works: false, reason: "libslirp is not installed", remedy: INSTALL_SLIRP };
   return {
     shim: works,
@@ -208,7 +212,7 @@ function quarantine(path: string): Capability {
  * ```
  */
 export async function sharedInterfaces(limits?: OperationOptions): Promise<string[]> {
-  const context = Context.current();
+  const context = Context.current ?? await Context.open();
   const result = await context.operation(context.handle, Op.sharedInterfaces, "list shared interfaces", [], limits);
   return result.texts("interface");
 }

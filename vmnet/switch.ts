@@ -127,7 +127,7 @@ export class Switch extends DataPlane {
    */
   static async create(options: SwitchOptions = {}, limits?: OperationOptions): Promise<Switch> {
     const action = "create switch";
-    const context = Context.current();
+    const context = Context.current ?? await Context.open();
     const { target, entries } = encodeSwitch(context, options, action);
     return new Switch(context, await context.operation(target, Op.switchCreate, action, entries, limits));
   }

@@ -7,7 +7,6 @@
  * @module
  */
 
-import { Context } from "./context.ts";
 import { show } from "./fields.ts";
 import { makeNetwork, type Network } from "./network.ts";
 import { Op } from "./symbols.ts";
@@ -47,5 +46,5 @@ export async function unsafeNetworkFromPointer(address: bigint): Promise<Network
     const takes = "a multiple of 8, more than 0 and less than 2^64";
     throw new RangeError(`Cannot ${action}: "address" must be ${takes}, got ${show(address)}`);
   }
-  return await makeNetwork(Context.current().handle, Op.networkFromPointer, action, [["address", address]]);
+  return await makeNetwork(undefined, Op.networkFromPointer, action, [["address", address]]);
 }

@@ -14,14 +14,15 @@ CROSS_VERSION := $(shell for v in -22 -21 -20 -19 -18 -17 -16 -15 -14 ''; do \
   if command -v clang$$v && command -v ld64.lld$$v && command -v llvm-lipo$$v; then echo "$${v:--}" >&3; break; fi; \
   done 3>&1 >/dev/null)
 endif
-CROSS_STAMP := $(CROSS)/tools$(CROSS_VERSION)-macos$(MACOS)
+CROSS_STAMP := $(CROSS)/tools$(CROSS_VERSION)-macos$(MACOS)-small
 CROSS_CLANG = clang$(CROSS_VERSION:-=)
 CROSS_LD = ld64.lld$(CROSS_VERSION:-=)
 CROSS_LIPO = llvm-lipo$(CROSS_VERSION:-=)
 
-CROSS_FLAGS := -O2 -g0 -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -fblocks -fvisibility=hidden \
+# Small, as the package brings it along for two processors: without what only a debugger reads.
+CROSS_FLAGS := -Os -g0 -fno-asynchronous-unwind-tables -fno-unwind-tables -std=gnu11 -Wall -Wextra -Wshadow -Wstrict-prototypes -Werror -fblocks -fvisibility=hidden \
   -nostdlibinc -Idarwin/sdk -idirafter $(CROSS)/include -I. -Icore -Idarwin -MD -MP
-CROSS_LINK = $(CROSS_LD) -arch $* -platform_version macos $(MACOS) $(MACOS) -dead_strip -adhoc_codesign -o $@ \
+CROSS_LINK = $(CROSS_LD) -arch $* -platform_version macos $(MACOS) $(MACOS) -dead_strip -x -adhoc_codesign -o $@ \
   $(filter %.o,$^) $(STUBS)
 STUBS := $(addprefix darwin/sdk/,libSystem.tbd vmnet.tbd CoreFoundation.tbd)
 # The standard headers of the cross build: each of them leads to libc.h.

@@ -15,7 +15,7 @@ const folder = process.platform === "linux" ? "/proc/self/fd" : "/dev/fd";
 
 /** Handles and objects of the shim, and descriptors of this process. */
 function counts(): number[] {
-  const context = Context.current();
+  const context = Context.current!;
   const stats = context.get(context.handle, Get.stats, "count");
   return [stats.number("handles")!, stats.number("objects")!, readdirSync(folder).length];
 }

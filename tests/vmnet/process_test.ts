@@ -64,9 +64,9 @@ console.log(error instanceof VmnetError, error.code, error.message);
   await everywhere(source, async (program) => {
     const { code, output } = await program.end();
     assertEquals(code, 0);
-    assertStringIncludes(output, "false npm run build false");
+    assertStringIncludes(output, "false Build it: `make -C shim` false");
     assertStringIncludes(output, 'true missing Cannot open the shim: tried "/nowhere/libvmnet_shim.so"');
-    assertStringIncludes(output, "make -C shim");
+    assertStringIncludes(output, "(no such file). Build it: `make -C shim`");
   });
 });
 

@@ -240,7 +240,7 @@ test("stopping while endpoints are opened leaves nothing", async () => {
 });
 
 test("nothing is left of what was stopped", async () => {
-  const context = Context.current();
+  const context = await Context.open();
   const count = () => {
     const stats = context.get(context.handle, Get.stats, "count");
     return [stats.number("handles")!, stats.number("objects")!];
