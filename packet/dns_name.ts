@@ -45,12 +45,14 @@ interface Suffix {
 
 const root: Suffix = { text: "", length: 1 };
 
-/** Names that pointers of one message led to. */
+/** What records of one message have in common: names that pointers led to, and how much was listed. */
 export class NameCache {
   /** By the offset of their first label. */
   readonly suffixes: Map<number, Suffix> = new Map();
   /** Bytes of all their labels, each counted once. */
   labelBytes = 0;
+  /** Types of records that were listed as those of a name. */
+  typeCount = 0;
 }
 
 /**

@@ -147,7 +147,7 @@ export interface DnsRrsig {
 export interface DnsNsec {
   /** The next name. */
   readonly next: string;
-  /** Types of records that the name has, by rising number. */
+  /** Types of records that the name has, by rising number. The names of a message have 4096 at the most. */
   readonly types: readonly DnsType[];
 }
 

@@ -99,9 +99,11 @@ class Slowest {
 
   /** The frame whose best of five is the longest, in milliseconds. */
   timedAgain(): { ms: number; frame: Uint8Array } {
-    const again = this.#frames.map(({ frame }) => {
-      return { frame, ms: Math.min(...Array.from({ length: 5 }, () => timed(frame.slice()))) };
-    });
+    const again = this.#frames.map(({ frame }) => ({ frame, ms: Infinity }));
+    // Round by round: what else the machine does for a moment is then spread over all of them
+    for (let round = 0; round < 5; round++) {
+      for (const slow of again) slow.ms = Math.min(slow.ms, timed(slow.frame.slice()));
+    }
     return again.sort((a, b) => b.ms - a.ms)[0]!;
   }
 }

@@ -367,4 +367,9 @@ test("Dns reads the windows of an NSEC record in their order only", () => {
   for (const wrong of ["00 00", `00 21 ${"00".repeat(33)}`]) {
     assertThrows(() => message(wrong).answers, PacketError, "not 1 to 32");
   }
+  const full = (count: number) =>
+    Array.from({ length: count }, (_, i) => `${number(i, 1)} 20 ${"ff".repeat(32)}`).join(" ");
+  const [all] = message(full(16)).answers;
+  assertEquals(all!.type === "NSEC" && all!.data.types.length, 4096);
+  assertThrows(() => message(full(17)).answers, PacketError, "more than 4096 types");
 });
