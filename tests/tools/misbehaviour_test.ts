@@ -6,7 +6,7 @@ import { existsSync, readdirSync, writeFileSync } from "node:fs";
 import { createServer, type Server, type Socket } from "node:net";
 import { join } from "node:path";
 import { test } from "node:test";
-import { assertEquals, assertLess, assertMatch, assertStringIncludes } from "@std/assert";
+import { assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { harmless, jsonOf } from "../../tools/_cli.ts";
 import { table } from "../../tools/_terminal.ts";
 import { Program, root, runtimes, Scripts } from "../vmnet/programs.ts";
@@ -128,11 +128,12 @@ for (const runtime of runtimes) {
     const program = new Program(runtime, at("leases"), ["--watch", "--file", path]);
     await program.line(/added/);
     program.child.stdout!.destroy();
-    write("bc");
-    const start = performance.now();
+    // The pipe is closed when the runtime gets to it; lines before that are nobody's, and the next one ends the program
+    let turn = 0;
+    const timer = setInterval(() => write("b".repeat(1 + turn++ % 9)), 100);
     const { code, errors } = await program.end();
+    clearInterval(timer);
     assertEquals([code, errors], [0, ""]);
-    assertLess(performance.now() - start, 5000);
   });
 
   test(`vmnetd leaves nothing when it cannot write its pidfile, in ${runtime}`, async () => {
