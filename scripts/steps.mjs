@@ -230,7 +230,7 @@ export async function phases({ long }) {
     { name: "C tests", lanes: 3, steps: cTests(long) },
     {
       name: "tests",
-      lanes: 3,
+      lanes: 2,
       steps: testSteps([...testFiles("testing"), ...testFiles("tests", separate)], {
         timeoutMs: (long ? 30 : 4) * minute,
       }),
@@ -242,7 +242,7 @@ export async function phases({ long }) {
     },
     {
       name: "tests, macOS sources over doubles",
-      lanes: 3,
+      lanes: 2,
       steps: testSteps([...onVmnet, "tests/tools/vmnetd_test.ts", "tests/tools/doctor_test.ts"], {
         timeoutMs: 5 * minute,
         backend: doubled,
@@ -250,7 +250,7 @@ export async function phases({ long }) {
     },
     {
       name: "tests, macOS library in a loader",
-      lanes: 3,
+      lanes: 2,
       steps: testSteps(onVmnet, { timeoutMs: 5 * minute, backend: loaded }),
     },
     {

@@ -74,6 +74,10 @@ export class Daemon implements AsyncDisposable {
     const socket = createConnection(this.control);
     const { promise, resolve, reject } = Promise.withResolvers<string>();
     let text = "";
+    const timer = setTimeout(
+      () => reject(new Error(`${count} lines were wanted within 20 s, there are: ${text}`)),
+      20_000,
+    );
     socket.setEncoding("utf8");
     socket.on("data", (chunk) => {
       text += chunk;
@@ -88,6 +92,7 @@ export class Daemon implements AsyncDisposable {
     try {
       return (await promise).trimEnd().split("\n").map((line) => JSON.parse(line));
     } finally {
+      clearTimeout(timer);
       socket.destroy();
     }
   }
