@@ -55,7 +55,8 @@ async function fetchGvproxy() {
     mkdirSync(part, { recursive: true });
   }
   const mirror = outputOf("apt-get", ["indextargets", "--format", "$(SITE)"]).match(/http\S*\/debian\/?$/m)?.[0];
-  const source = [`Types: deb`, `URIs: ${mirror ?? "http://deb.debian.org/debian"}`, `Suites: ${RELEASE}`];
+  if (mirror === undefined) return say("Going on without gvproxy: this machine's apt names no mirror of Debian");
+  const source = [`Types: deb`, `URIs: ${mirror}`, `Suites: ${RELEASE}`];
   writeFileSync(
     join(sources, "debian.sources"),
     [...source, "Components: main", `Signed-By: ${KEYRING}`, ""].join("\n"),

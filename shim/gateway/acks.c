@@ -5,7 +5,7 @@
  * Theory of operation. libslirp acknowledges every segment, and each acknowledgement interrupts the guest that sends.
  * An acknowledgement says everything that the one before it said. So while that one still waits in the out buffer, its
  * successor overwrites it: the guest gets one per connection and turn, and none of them later, as the frames of a turn
- * leave with one write anyway. A real guest's upload rose from 0.85 to 1.41 of QEMU user's.
+ * leave with one write anyway. A real guest's upload rose from 0.87 to 1.32 of QEMU user in six paired rounds.
  *
  * Which may be replaced, and by which: both carry no payload, no flag but ACK and no option but timestamps; they are
  * equally long, between the same MACs, addresses and ports, with the same sequence number; the newer one's number
