@@ -101,12 +101,15 @@ static void put(const uint8_t *bytes, size_t length) {
   sent_length += (uint32_t)length;
 }
 
+/* What a length may say: a header more than a frame has for a peer that counts one, and another where there is one. */
+static uint32_t longest(void) { return VN_FRAME_LIMIT + VN_VIRTIO_HEADER + extra; }
+
 /* The next frame of what was sent that has to come out; NULL: there is none. */
 static uint8_t *next_frame(uint32_t *at, uint32_t *length) {
   while (sent_length - *at >= 4) {
     uint8_t *frame = sent + *at + 4;
     *length = length_at(frame - 4);
-    if (*length == 0 || *length > VN_FRAME_LIMIT + VN_VIRTIO_HEADER || *length > sent_length - *at - 4) return NULL;
+    if (*length == 0 || *length > longest() || *length > sent_length - *at - 4) return NULL;
     *at += 4 + *length;
     if (*length < extra || *length - extra > MOST) continue;
     if (extra > 0) frame[10] = 1, frame[11] = 0; /* num_buffers, however it came */
@@ -118,7 +121,7 @@ static uint8_t *next_frame(uint32_t *at, uint32_t *length) {
 static bool ends_badly(void) {
   for (uint32_t at = 0; sent_length - at >= 4;) {
     uint32_t length = length_at(sent + at);
-    if (length == 0 || length > VN_FRAME_LIMIT + VN_VIRTIO_HEADER) return true;
+    if (length == 0 || length > longest()) return true;
     if (length > sent_length - at - 4) return false;
     at += 4 + length;
   }
