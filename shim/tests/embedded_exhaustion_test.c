@@ -8,9 +8,11 @@
 #include <sys/resource.h>
 
 #include "client.h"
+#include "free_port.h"
 
 static struct client *c;
 static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
+static uint16_t external; /* found while there are descriptors */
 
 static bool is_honest(int64_t status) {
   return status == VN_NO_MEMORY || status == VN_SYSTEM || status == VN_MISSING || status == VN_GONE ||
@@ -60,7 +62,7 @@ static bool live(void) {
   int32_t joined = start(c->context, VN_OP_NETWORK_JOIN, &shared, &good);
   int32_t b = start(joined, VN_OP_INTERFACE_START, NULL, &good);
   vn_write_number(&forward, "protocol", 6);
-  vn_write_number(&forward, "externalPort", 24567);
+  vn_write_number(&forward, "externalPort", external);
   vn_write_text(&forward, "internalAddress", "192.168.99.7");
   vn_write_number(&forward, "internalPort", 80);
   start(network, VN_OP_FORWARD_ADD, &forward, &good);
@@ -102,6 +104,7 @@ static void test_descriptors_may_run_out_anywhere(void) {
 }
 
 int main(void) {
+  external = free_port(SOCK_STREAM);
   c = client_open();
   RUN(test_descriptors_may_run_out_anywhere);
   client_close(c);

@@ -3,13 +3,11 @@
  * Networks with a gateway process: leases, forwards, its death and return. The test plays the guest, and the gateway is
  * the program beside this one.
  */
-#include <arpa/inet.h>
-#include <netinet/in.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #include "dhcp_guest.h"
+#include "free_port.h"
 
 static const uint8_t guest[6] = {0x52, 0x54, 0, 0, 0, 1};
 
@@ -102,16 +100,6 @@ static uint32_t forwards(int32_t target) {
   return count;
 }
 
-static uint32_t free_port(void) {
-  struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_ANY)};
-  socklen_t length = sizeof address;
-  int fd = socket(AF_INET, SOCK_STREAM, 0);
-  bind(fd, (struct sockaddr *)&address, sizeof address);
-  getsockname(fd, (struct sockaddr *)&address, &length);
-  close(fd);
-  return ntohs(address.sin_port);
-}
-
 static bool connects(uint32_t port) {
   struct sockaddr_in address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
   int fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -127,7 +115,7 @@ static int32_t shared_network(void) {
 }
 
 static void test_forwards_come_and_go(void) {
-  uint32_t one = free_port(), two = free_port();
+  uint32_t one = free_port(SOCK_STREAM), two = free_port(SOCK_STREAM);
   int32_t network = shared_network(), port = client_start(c, network, NULL);
   CHECK(network > 0 && port > 0);
   CHECK(forward(network, VN_OP_FORWARD_ADD, one) == 0 && connects(one) && forwards(network) == 1);
@@ -146,7 +134,7 @@ static void test_forwards_come_and_go(void) {
 }
 
 static void test_joined_networks_forward_and_lease_too(void) {
-  uint32_t one = free_port();
+  uint32_t one = free_port(SOCK_STREAM);
   int32_t network = shared_network();
   CHECK(client_call(c, network, VN_OP_NETWORK_SHARE, NULL) == 0);
   int32_t shared = client_handle(c);
@@ -169,7 +157,7 @@ static void test_joined_networks_forward_and_lease_too(void) {
 }
 
 static void test_killed_gateway_is_back_within_a_second(void) {
-  uint32_t one = free_port();
+  uint32_t one = free_port(SOCK_STREAM);
   int32_t network = shared_network(), port = client_start(c, network, NULL), other = client_start(c, network, NULL);
   uint8_t address[4] = {0}, again[4], frame[1000];
   pid_t pids[64];

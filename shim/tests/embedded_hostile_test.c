@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "client.h"
+#include "free_port.h"
 
 static struct client *c;
 static const uint8_t mac[6] = {2, 0, 0, 0, 0, 1};
@@ -185,13 +186,13 @@ static bool make_file(const char *directory, const char *name) {
 
 static void test_only_what_is_ours_is_swept_away(void) {
   static const char *const names[] = {"backup", "abcdef", "uvwxyz", "a"}; /* two as mkdtemp() makes them */
-  char directories[4][64], token[256];
+  char base[] = "/tmp/vn-sweep-XXXXXX", directories[4][64], token[256];
   struct stat status;
-  unsetenv("XDG_RUNTIME_DIR");
+  CHECK(mkdtemp(base) != NULL && setenv("XDG_RUNTIME_DIR", base, 1) == 0); /* others, who share in /tmp, sweep there */
   for (int i = 0; i < 4; i++) {
     char path[128];
     struct timespec old[2] = {{1000000, 0}, {1000000, 0}};
-    snprintf(directories[i], sizeof *directories, "/tmp/vmnet-%u-%s", (unsigned)getuid(), names[i]);
+    snprintf(directories[i], sizeof *directories, "%s/vmnet-%u-%s", base, (unsigned)getuid(), names[i]);
     CHECK(mkdir(directories[i], i == 2 ? 0755 : 0700) == 0);
     CHECK(make_file(directories[i], i & 1 ? "socket" : "new"));
     utimensat(AT_FDCWD, directories[i], old, 0);
@@ -202,6 +203,8 @@ static void test_only_what_is_ours_is_swept_away(void) {
     CHECK(client_stop(c, network) == 0);
     unlink(path), rmdir(directories[i]);
   }
+  unsetenv("XDG_RUNTIME_DIR");
+  CHECK(rmdir(base) == 0);
 }
 
 static uint64_t forwards_of(int32_t network) {
@@ -214,13 +217,15 @@ static uint64_t forwards_of(int32_t network) {
   return count;
 }
 
+static uint16_t external; /* one for all: it has to be free again each time */
+
 static int32_t ask_forward(int32_t target, const char *gateway, uint32_t deadline_ms) {
   char address[64];
   strcpy(address, gateway);
   strcpy(strrchr(address, '.'), ".9");
   struct vn_writer options = {.data = NULL};
   vn_write_number(&options, "protocol", 6);
-  vn_write_number(&options, "externalPort", 23456);
+  vn_write_number(&options, "externalPort", external);
   vn_write_text(&options, "internalAddress", address);
   vn_write_number(&options, "internalPort", 80);
   int32_t operation = vn_call(target, VN_OP_FORWARD_ADD, options.data, options.length, deadline_ms);
@@ -279,6 +284,7 @@ static void test_a_forward_does_not_outlive_its_interface(void) {
 }
 
 int main(void) {
+  external = free_port(SOCK_STREAM);
   c = client_open();
   RUN(test_a_member_that_closes_its_reading_half_costs_no_cpu);
   RUN(test_a_member_that_asks_too_much_harms_only_itself);

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "client.h"
+#include "free_port.h"
 
 static struct client *c;
 static vn_atomic_u32 over, stolen;
@@ -27,7 +28,7 @@ static bool survives(int32_t network, int rounds) {
   }
   struct vn_writer options = {.data = NULL};
   vn_write_number(&options, "protocol", 6);
-  vn_write_number(&options, "externalPort", 25678);
+  vn_write_number(&options, "externalPort", free_port(SOCK_STREAM));
   vn_write_text(&options, "internalAddress", "192.168.91.9");
   vn_write_number(&options, "internalPort", 80);
   bool answers = client_call(c, network, VN_OP_FORWARD_ADD, &options) == 0; /* it waits for the gateway */

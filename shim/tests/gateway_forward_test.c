@@ -14,6 +14,7 @@
 #include <sys/mount.h>
 #include <sys/stat.h>
 
+#include "free_port.h"
 #include "gateway_program.h"
 
 static const uint8_t us[6] = {0x52, 0x55, 192, 168, 50, 1};
@@ -71,12 +72,6 @@ static int socket_at(int type, uint16_t *port) {
   if (type == SOCK_STREAM) listen(fd, 1);
   *port = ntohs(name.sin_port);
   return fd;
-}
-
-static uint16_t free_port(int type) {
-  uint16_t port = 0;
-  close(socket_at(type, &port));
-  return port;
 }
 
 static uint64_t remove_forward(unsigned protocol, uint16_t port, unsigned family) {
