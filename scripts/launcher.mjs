@@ -17,8 +17,8 @@ const variables = [
 const permissions = {
   vmnetd: ["read", "write", "net", "sys=uid"],
   capture: ["read", "write", "net", "sys=uid,homedir"],
-  leases: ["read", "write", "net"],
-  forward: ["read", "write", "net"],
+  leases: ["read", "write", "net", "sys=uid"],
+  forward: ["read", "write", "net", "sys=uid"],
   perf: ["read", "write", "net"],
   doctor: ["all"], // it looks at /dev and /proc, which Deno shows to nobody else
 };

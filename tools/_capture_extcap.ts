@@ -17,7 +17,7 @@ import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
 import { list, text, UsageError, type Values } from "./_cli.ts";
-import { findDaemons } from "./_capture_daemons.ts";
+import { findDaemons } from "./_daemons.ts";
 
 /** The interfaces that are always there: a daemon to be named, and a network of the capture's own. */
 const ANY_DAEMON = "vmnetd";

@@ -15,7 +15,7 @@ import { createReadStream } from "node:fs";
 import process from "node:process";
 import type { Interface, Network, Switch } from "vmnet";
 import { integer, type Print, text, UsageError, type Values } from "./_cli.ts";
-import { findDaemons, namedControls } from "./_capture_daemons.ts";
+import { namedControls, onlyDaemon } from "./_daemons.ts";
 import { ReaderGone, type Sink } from "./_capture_sink.ts";
 
 /** How long the end may take before it is no longer waited for. */
@@ -109,18 +109,13 @@ async function daemonSource(
   return { isLive: true, bytes, close: () => Promise.resolve(close()) };
 }
 
-/** The only daemon that is found, if the command line does not say what to capture. */
-async function onlyDaemon(values: Values): Promise<string> {
-  const found = await findDaemons(values);
-  const network = text(values, "network");
-  const right = found.filter(({ networks }) => network === undefined || networks.some(({ name }) => name === network));
-  if (right.length === 1) return right[0]!.control;
-  const [first] = right;
+/** The daemon that is found when the command line does not say what to capture. */
+async function foundDaemon(values: Values): Promise<string> {
+  const control = await onlyDaemon(values, "vmnetd");
+  if (control !== undefined) return control;
   throw new UsageError(
-    first === undefined
-      ? "There is nothing to capture: no vmnetd that runs was found here. Name its socket with --socket PATH or --vmnetd " +
-        "PATH, or capture a new network with --mode, an interface of macOS with --interface, a file with --read"
-      : `There are several vmnetd: name one with --vmnetd PATH, of ${right.map(({ control }) => control).join(", ")}`,
+    "There is nothing to capture: no vmnetd that runs was found here. Name its socket with --socket PATH or --vmnetd " +
+      "PATH, or capture a new network with --mode, an interface of macOS with --interface, a file with --read",
   );
 }
 
@@ -238,5 +233,5 @@ export async function openSource(values: Values, ending: AbortSignal, print: Pri
   if (isOwn) return await ownSource(values, ending, print);
   const named = namedControls(values);
   if (named.length > 1 && isDaemon) throw new UsageError("There is one --vmnetd at a time");
-  return await daemonSource(named[0] ?? await onlyDaemon(values), values, ending, print);
+  return await daemonSource(named[0] ?? await foundDaemon(values), values, ending, print);
 }

@@ -6,7 +6,8 @@
  * @module
  */
 
-import { controlPath, harmless, integer, jsonOf, readOptions, say, text, UsageError, type Values } from "./_cli.ts";
+import { harmless, integer, jsonOf, readOptions, say, text, UsageError, type Values } from "./_cli.ts";
+import { daemonOf } from "./_daemons.ts";
 import { reservation, rule } from "./_vmnetd_config.ts";
 import { type Answer, ask } from "./_vmnetd_control.ts";
 import { table } from "./_terminal.ts";
@@ -14,7 +15,7 @@ import { nonsense, refusalOf } from "./_vmnetd_answers.ts";
 
 const settings = {
   socket: { value: "PATH", help: "first socket of the daemon, if its control socket is beside that", short: "s" },
-  control: { value: "PATH", help: "control socket of the daemon" },
+  control: { value: "PATH", help: "control socket of the daemon; the one that is found" },
   network: { value: "NAME", help: "which network, if there are several" },
   filter: { value: "EXPRESSION", help: "of capture start: only what matches" },
   snap: { value: "BYTES", help: "of capture start: no more of each frame" },
@@ -175,11 +176,11 @@ export const commands: readonly string[] = [
 export async function runCommand(name: string, args: readonly string[]): Promise<void> {
   const values = readOptions(name, `Asks a daemon that runs: ${usage}`, settings, { args, operands: "COMMAND …" });
   const words = values["operands"] as string[];
-  const control = controlPath(values);
-  if (control === undefined) throw new UsageError("--socket is missing, or --control");
+  const request = requestOf(words, values);
+  const control = await daemonOf(values);
   const isJson = values["json"] === true;
   let isAnswered = false;
-  for await (const line of ask(control, requestOf(words, values))) {
+  for await (const line of ask(control, request)) {
     if (!isAnswered && line["ok"] !== true) throw refusalOf(control, line);
     const shown = isAnswered || isJson ? jsonOf(line) : shownOf(control, words[0]!, line);
     if (shown !== "") say(shown);

@@ -19,7 +19,7 @@ import { integer, main, type Option, type Print, printer, readOptions, text, Usa
 import type { CapturedPacket } from "vmnet/packet";
 import type { Output } from "./_capture_outputs.ts";
 
-const NAME = "capture";
+const NAME = "vmnet-capture";
 
 const ABOUT = `Shows the packets of a virtual network, or writes them into files for Wireshark.
 The networks of a vmnetd that runs are captured, unless an option says something else.

@@ -24,7 +24,7 @@ import type { Interface as Nic, MacOsFacts, Probe } from "vmnet";
 import { arpRequest, dhcpDiscover, kindOf, macOctets } from "./_doctor_frames.ts";
 import { jsonOf, main, readOptions, say as write, text, UsageError } from "./_cli.ts";
 
-const NAME = "doctor";
+const NAME = "vmnet-doctor";
 
 const options = {
   "self-test": { help: "open one interface, print its parameters and count frames for 3 s" },

@@ -3,10 +3,10 @@
 /**
  * The port forwarding rules of a vmnetd that runs: which there are, new ones, and what answers behind them.
  *
- *     deno run -A tools/forward.ts add tcp:8080:192.168.64.2:80 --socket /tmp/vm.sock
+ *     deno run -A tools/forward.ts add tcp:8080:192.168.64.2:80
  *     deno run -A tools/forward.ts add tcp:2222:52:54:00:0a:0b:0c:22 --wait --check --socket /tmp/vm.sock
  *
- * Theory of operation: vmnetd is asked through its control socket. A rule leads to an address; one for a guest by its MAC
+ * Theory of operation: vmnetd is asked through its control socket, which is looked for if it is not named. A rule leads to an address; one for a guest by its MAC
  * address or its name is made once the guest has a lease. `watch` follows vmnetd's events and reads the rules every other
  * second besides, because a process that joined the network can change them, too. `--check` connects as a client would;
  * because the port itself is vmnetd's, only what is said on the connection tells that the guest is there.
@@ -17,14 +17,15 @@
  */
 
 import process from "node:process";
-import { controlPath, harmless, integer, jsonOf, main, readOptions, say, text, UsageError } from "./_cli.ts";
+import { harmless, integer, jsonOf, main, readOptions, say, text, UsageError } from "./_cli.ts";
+import { daemonOf } from "./_daemons.ts";
 import { follow } from "./_follow.ts";
 import type { Checked } from "./_forward_check.ts";
 import type { Rule, Rules } from "./_forward_rules.ts";
 import type { Lease } from "./_leases.ts";
 import { Deadline, interruption, printable, table } from "./_terminal.ts";
 
-const NAME = "forward";
+const NAME = "vmnet-forward";
 
 const ABOUT = `Ports of this machine that lead to guests of a vmnetd. COMMAND is one of
   list             the rules (by default)
@@ -34,7 +35,7 @@ const ABOUT = `Ports of this machine that lead to guests of a vmnetd. COMMAND is
 
 const options = {
   socket: { value: "PATH", help: "first socket of the vmnetd, if its control socket is beside that", short: "s" },
-  control: { value: "PATH", help: "control socket of the vmnetd" },
+  control: { value: "PATH", help: "control socket of the vmnetd; the one that is found" },
   network: { value: "NAME", help: "which network, if there are several" },
   wait: { help: "of add: wait until the guest has a lease, and with --check until it answers" },
   timeout: { value: "SECONDS", help: "with --wait: end with status 1 after so long, 1 to 86400" },
@@ -165,7 +166,7 @@ await main(NAME, async () => {
   const [command = "list", rule, ...rest] = values["operands"] as string[];
   const is = (name: keyof typeof options) => values[name] === true;
   const [json, wait, checks] = [is("json"), is("wait"), is("check")];
-  const [control, send] = [controlPath(values), text(values, "send")];
+  const send = text(values, "send");
   const seconds = integer(values, "timeout", 1, 86_400);
   if (!["list", "add", "remove", "watch"].includes(command)) {
     throw new UsageError(`COMMAND takes list, add, remove or watch, not "${command}"`);
@@ -179,9 +180,8 @@ await main(NAME, async () => {
   if (checks && command !== "add" && command !== "list") throw new UsageError("--check is about list and add");
   if (send !== undefined && !checks) throw new UsageError("--send is about --check, which is missing");
   if (command === "add") parseRule(rule!); // before anybody waits
-  if (control === undefined) throw new UsageError("--socket is missing, or --control");
   const { Rules } = await import("./_forward_rules.ts");
-  const rules = new Rules(control, text(values, "network"));
+  const rules = new Rules(await daemonOf(values), text(values, "network"));
   const interrupted = interruption();
   if (command === "watch") {
     await watchRules(rules, json, interrupted);

@@ -3,11 +3,11 @@
 /**
  * Which guest has which address: of a vmnetd that runs, or from the file of macOS's own DHCP server.
  *
- *     deno run -A tools/leases.ts --socket /tmp/vm.sock
+ *     deno run -A tools/leases.ts
  *     ssh root@$(deno run -A tools/leases.ts --wait 52:54:00:0a:0b:0c --timeout 60)
  *
- * Theory of operation: both sources are read as a whole and compared with what was there before (_lease_sources.ts); how
- * macOS writes its file is in _dhcpd_leases.ts. Its file names a guest by its MAC address, unless the guest identifies itself
+ * Theory of operation: a vmnetd that is not named is looked for in the usual places (_daemons.ts). Both sources are read as a
+ * whole and compared with what was there before (_lease_sources.ts); how macOS writes its file is in _dhcpd_leases.ts. It names a guest by its MAC address, unless the guest identifies itself
  * otherwise, as those with systemd-networkd do: then by that identifier, or by its name.
  *
  * Status 0: done. 1: no such lease, or it cannot be read. 2: a wrong command line. 130: interrupted.
@@ -18,17 +18,18 @@
 import process from "node:process";
 import { controlPath, harmless, integer, jsonOf, main, readOptions, say, text, UsageError } from "./_cli.ts";
 import { Deadline, interruption, printable, table } from "./_terminal.ts";
+import { onlyDaemon } from "./_daemons.ts";
 import { follow } from "./_follow.ts";
 import { changesBetween, hiddenHint, isOf, type Lease, type LeaseTable } from "./_leases.ts";
 
-const NAME = "leases";
+const NAME = "vmnet-leases";
 
 const ABOUT = `Which guest has which address. GUEST is a MAC address, a client identifier or a name; with one, only its
-address is printed. Leases are those of a vmnetd, or else on macOS those of /var/db/dhcpd_leases.`;
+address is printed. Leases are those of a vmnetd, named or found, or else on macOS those of /var/db/dhcpd_leases.`;
 
 const options = {
   socket: { value: "PATH", help: "first socket of a vmnetd, if its control socket is beside that", short: "s" },
-  control: { value: "PATH", help: "control socket of a vmnetd" },
+  control: { value: "PATH", help: "control socket of a vmnetd; the one that is found" },
   file: { value: "FILE", help: "a file in the format of macOS's dhcpd_leases" },
   watch: { help: "go on, and print what is added, changed, renewed, removed, or expires", short: "w" },
   wait: { help: "wait until GUEST has an address, print it, and end" },
@@ -154,9 +155,12 @@ await main(NAME, async () => {
     throw new UsageError("--file is one source, vmnetd another: not both");
   }
   const { leaseSourceOf } = await import("./_lease_sources.ts");
-  const source = leaseSourceOf(control, file, isWatching || isWaiting);
+  const found = control === undefined && file === undefined ? await onlyDaemon(values) : control;
+  const source = leaseSourceOf(found, file, isWatching || isWaiting);
   if (source === undefined) {
-    throw new UsageError("--socket is missing, or --control, or --file: only macOS has a file of leases of its own");
+    throw new UsageError(
+      "No vmnetd that runs was found here: name its socket with --socket PATH or --control PATH, or a file with --file",
+    );
   }
   if (!isWatching && !isWaiting) return printLeases(await source.read(), guest, is("all"), is("json"));
   const interrupted = interruption();

@@ -25,7 +25,7 @@ import type { End, Ends, Load, Receiver } from "./_perf_ends.ts";
 import { countText, histogram, type Latency, latencyOf, timeText } from "./_perf_figures.ts";
 import { columns, interruption, isPlain, LiveLine, sparkline, table } from "./_terminal.ts";
 
-const NAME = "perf";
+const NAME = "vmnet-perf";
 
 const ABOUT =
   `Measures frames from one interface to another: how many, how long they take. Without --socket or --join the

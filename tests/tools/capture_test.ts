@@ -214,7 +214,7 @@ for (const runtime of runtimes) {
       daemon.program.kill(signal);
       const { code, errors } = await program.end();
       const inOrder = signal === "SIGTERM";
-      assertEquals([code, errors], inOrder ? [0, ""] : [1, "capture: The network has ended\n"]);
+      assertEquals([code, errors], inOrder ? [0, ""] : [1, "vmnet-capture: The network has ended\n"]);
       assertEquals(fields(path, "frame.len"), [["60"]]);
       assertMatch(run("capinfos", path), /Number of stat entries = 1/);
       await daemon.program.ending;
@@ -273,36 +273,39 @@ for (const runtime of runtimes) {
     damaged.fill(255, damaged.length - 30);
     writeFileSync(at("damaged.pcapng"), damaged);
     const half = await capture(runtime, "--read", at("damaged.pcapng"), "-w", at("half.pcapng")).end();
-    assertMatch(half.errors, /^capture: Cannot read pcapng: /m);
+    assertMatch(half.errors, /^vmnet-capture: Cannot read pcapng: /m);
     assertEquals([half.code, fields(at("half.pcapng"), "frame.len").length], [1, 5]);
     writeFileSync(at("cut.pcapng"), readFileSync(at("a.pcapng")).subarray(0, -10));
     const cut = await capture(runtime, "--read", at("cut.pcapng")).end();
     assertEquals([cut.code, cut.output.trimEnd().split("\n").filter((line) => !line.includes("#")).length], [1, 5]);
-    assertMatch(cut.errors, /^capture: Cannot read pcapng: the file ends after/m);
+    assertMatch(cut.errors, /^vmnet-capture: Cannot read pcapng: the file ends after/m);
   });
 
   test(`capture explains what is wrong with a command line, in ${runtime}`, async () => {
     await using daemon = new Daemon(runtime, "--mode", "host");
     await daemon.event("control");
     const wrong: [args: string[], says: RegExp, code?: number][] = [
-      [["--mode", "bridged"], /^capture: --mode bridged and --interface need one another\n/],
-      [["--mode", "host", "--read", "x"], /^capture: --read, --mode do not go together\n/],
-      [["--socket", "/x", "--vmnetd", "/y"], /^capture: There is one --vmnetd at a time\n/],
-      [["--ring-files", "2", "-w", "x"], /^capture: --ring-files needs --ring-size or --ring-seconds\n/],
-      [["--ring-size", "2"], /^capture: --ring-size and --ring-seconds need --write FILE\n/],
-      [["-c", "0"], /^capture: --count takes an integer from 1/],
-      [["--snap", "13", "--socket", daemon.path], /^capture: --snap takes an integer from 14 to 65562, not "13"\n/],
-      [["-w", "-", "-P"], /^capture: --print needs standard output, and so does --write -\n/],
-      [["-f", "arp", "icmp"], /^capture: There is a filter in --filter, and another: "icmp"\n/],
-      [["--read", "x", "arp"], /^capture: --filter and --snap are not for files that are read\n/],
-      [["--nonsense"], /^capture: Unknown option '--nonsense'/],
-      [["--capture", "--extcap-interface", "vmnet"], /^capture: --capture needs --extcap-interface and --fifo\n/],
-      [["--socket", daemon.path, "ip", "host"], /^capture: Cannot open tap: .*filter/, 1],
-      [["--socket", daemon.path, "--network", "x"], /^capture: "network" takes one of vmnet0, not "x"\n/, 1],
-      [["--socket", "/nowhere"], /^capture: Cannot ask "\/nowhere\.control": .*ENOENT/, 1],
-      [["--socket", daemon.path, "-w", "/nowhere/x"], /^capture: Cannot write "\/nowhere\/x": /m, 1],
-      [["--network", "there-is-none"], /^capture: There is nothing to capture: no vmnetd .*--socket PATH/],
-      [["--read", "/nowhere"], /^capture: Cannot read "\/nowhere": ENOENT/m, 1],
+      [["--mode", "bridged"], /^vmnet-capture: --mode bridged and --interface need one another\n/],
+      [["--mode", "host", "--read", "x"], /^vmnet-capture: --read, --mode do not go together\n/],
+      [["--socket", "/x", "--vmnetd", "/y"], /^vmnet-capture: There is one --vmnetd at a time\n/],
+      [["--ring-files", "2", "-w", "x"], /^vmnet-capture: --ring-files needs --ring-size or --ring-seconds\n/],
+      [["--ring-size", "2"], /^vmnet-capture: --ring-size and --ring-seconds need --write FILE\n/],
+      [["-c", "0"], /^vmnet-capture: --count takes an integer from 1/],
+      [
+        ["--snap", "13", "--socket", daemon.path],
+        /^vmnet-capture: --snap takes an integer from 14 to 65562, not "13"\n/,
+      ],
+      [["-w", "-", "-P"], /^vmnet-capture: --print needs standard output, and so does --write -\n/],
+      [["-f", "arp", "icmp"], /^vmnet-capture: There is a filter in --filter, and another: "icmp"\n/],
+      [["--read", "x", "arp"], /^vmnet-capture: --filter and --snap are not for files that are read\n/],
+      [["--nonsense"], /^vmnet-capture: Unknown option '--nonsense'/],
+      [["--capture", "--extcap-interface", "vmnet"], /^vmnet-capture: --capture needs --extcap-interface and --fifo\n/],
+      [["--socket", daemon.path, "ip", "host"], /^vmnet-capture: Cannot open tap: .*filter/, 1],
+      [["--socket", daemon.path, "--network", "x"], /^vmnet-capture: "network" takes one of vmnet0, not "x"\n/, 1],
+      [["--socket", "/nowhere"], /^vmnet-capture: Cannot ask "\/nowhere\.control": .*ENOENT/, 1],
+      [["--socket", daemon.path, "-w", "/nowhere/x"], /^vmnet-capture: Cannot write "\/nowhere\/x": /m, 1],
+      [["--network", "there-is-none"], /^vmnet-capture: There is nothing to capture: no vmnetd .*--socket PATH/],
+      [["--read", "/nowhere"], /^vmnet-capture: Cannot read "\/nowhere": ENOENT/m, 1],
     ];
     for (const [args, says, code = 2] of wrong) {
       const ending = await capture(runtime, ...args).end();

@@ -87,7 +87,7 @@ test("doctor refuses a wrong command line with status 2", { skip }, async () => 
   for (const args of [["--nonsense"], ["--mode", "bridged", "--self-test"], ["--mode", "host"], ["word"]]) {
     const { code, errors } = await new Program(runtimes[0]!, file, args).end();
     assertEquals(code, 2);
-    assertMatch(errors, /^doctor: /);
+    assertMatch(errors, /^vmnet-doctor: /);
   }
 });
 

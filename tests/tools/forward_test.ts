@@ -66,7 +66,7 @@ for (const runtime of runtimes) {
     const run = (...args: string[]) => new Program(runtime, file, [...args, "--socket", daemon.path]).end();
     const [first, second, third] = await freePorts(3);
     const empty = await run();
-    assertEquals([empty.code, empty.output, empty.errors], [0, "", "forward: there are no rules\n"]);
+    assertEquals([empty.code, empty.output, empty.errors], [0, "", "vmnet-forward: there are no rules\n"]);
     const watching = new Program(runtime, file, ["watch", "--control", daemon.control]);
     const json = new Program(runtime, file, ["watch", "--json", "--control", daemon.control]);
 
@@ -74,10 +74,10 @@ for (const runtime of runtimes) {
     const absent = await run("add", `tcp:${first}:52:54:0:0:0:1:80`);
     assertEquals([absent.code, absent.errors], [
       1,
-      "forward: there is no lease of 52:54:0:0:0:1; --wait waits for one\n",
+      "vmnet-forward: there is no lease of 52:54:0:0:0:1; --wait waits for one\n",
     ]);
     const late = await run("add", `tcp:${first}:52:54:0:0:0:1:80`, "--wait", "--timeout", "1");
-    assertEquals([late.code, late.errors], [1, "forward: 52:54:0:0:0:1 got no address in time\n"]);
+    assertEquals([late.code, late.errors], [1, "vmnet-forward: 52:54:0:0:0:1 got no address in time\n"]);
     const words = ["add", `tcp:${first}:52:54:0:0:0:1:80`, "--wait", "--check", "--timeout", "20", "-s", daemon.path];
     const waiting = new Program(runtime, file, words);
     const interrupted = new Program(runtime, file, words.with(1, `tcp:${first}:nobody:80`));
@@ -100,7 +100,7 @@ for (const runtime of runtimes) {
     assertEquals([nobody.code, JSON.parse(nobody.output).state], [1, "silent"]);
     const again = await run("add", `tcp:${third}:192.168.99.77:80`);
     assertEquals(again.code, 1);
-    assertMatch(again.errors, /^forward: Cannot add port forwarding rule: .*forwarded already/);
+    assertMatch(again.errors, /^vmnet-forward: Cannot add port forwarding rule: .*forwarded already/);
     const list = (await run("list", "--json")).output.trimEnd().split("\n").map((line) => JSON.parse(line));
     assertEquals(
       list.map(({ protocol, externalPort, hostname }) => [protocol, externalPort, hostname]).sort(),
@@ -189,7 +189,7 @@ for (const runtime of runtimes) {
       [["list", "--wait"], 2, "--wait is about add"],
       [["watch", "--check"], 2, "--check is about list and add"],
       [["list", "--send", "x"], 2, "--send is about --check"],
-      [["list"], 2, "--socket is missing"],
+      [["list", "--network", "there-is-none"], 2, "No vmnetd that runs was found here: name its socket"],
       [["list", "-s", "/nowhere/x"], 1, 'Cannot ask "/nowhere/x.control"'],
       [["watch", "-s", "/nowhere/x"], 1, 'Cannot ask "/nowhere/x.control"'],
     ];

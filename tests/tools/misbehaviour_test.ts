@@ -153,13 +153,20 @@ for (const runtime of runtimes) {
       [["leases", "--socket", ""], '--socket takes PATH, not ""'],
       [["forward", "--control", ""], '--control takes PATH, not ""'],
       [["vmnetd", "status", "-s", ""], '--socket takes PATH, not ""'],
-      [["vmnetd", "status"], "--socket is missing, or --control"],
+      [
+        ["vmnetd", "status", "--network", "there-is-none"],
+        "No vmnetd that runs was found here: name its socket with --socket PATH or --control PATH",
+      ],
       [["perf", "--nonsense"], "Unknown option '--nonsense'"],
       [["doctor", "--json=1"], "Option '--json' does not take an argument"],
     ];
     for (const [[tool, ...args], says] of cases) {
       const { code, output, errors } = await run(tool, ...args);
-      assertEquals([code, output, errors], [2, "", `${tool}: ${says}\nTry "--help"\n`]);
+      assertEquals([code, output, errors], [
+        2,
+        "",
+        `${tool === "vmnetd" ? "" : "vmnet-"}${tool}: ${says}\nTry "--help"\n`,
+      ]);
     }
     // A slip is no socket
     const { code, errors } = await run("vmnetd", "statsu");

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
 
 import { existsSync, readdirSync, statSync, writeFileSync } from "node:fs";
-import { dirname } from "node:path";
+import { dirname, join } from "node:path";
+import process from "node:process";
 import { test } from "node:test";
 import { assert, assertEquals, assertGreater, assertMatch, assertStringIncludes } from "@std/assert";
 import { encodeStream } from "vmnet/framing";
 import { delay, numbered, numberOf } from "../vmnet/frames.ts";
 import { libraryPath } from "../backend.ts";
-import { Program, runtimes, Scripts } from "../vmnet/programs.ts";
+import { Program, root, runtimes, Scripts } from "../vmnet/programs.ts";
 import { Client, Daemon, file, FLAGS } from "./vmnetd_clients.ts";
 
 /** Waits until so many clients are there. */
@@ -176,6 +177,28 @@ for (const runtime of runtimes) {
     assertEquals(code, 0);
     assertStringIncludes(output, "--reserve MAC=IP");
     assertStringIncludes(output, "--vmnet-gateway IP");
+  });
+
+  test(`vmnetd is found by those who ask it when it is the only one, in ${runtime}`, async () => {
+    const name = `only-${runtime}-${process.pid}`; // others may run here
+    await using daemon = new Daemon(runtime, "--mode", "host", "--name", name);
+    await daemon.event("control");
+    const place = { XDG_RUNTIME_DIR: daemon.at(".") };
+    const asking = [...FLAGS, "--allow-env", "--allow-sys=uid"];
+    const asked: [tool: string, args: string[], says: string][] = [
+      ["vmnetd", ["status", "--network", name], `${name}: host`],
+      ["forward", ["list", "--network", name], "vmnet-forward: there are no rules"],
+      ["leases", [], "vmnet-leases: there are no leases"],
+    ];
+    for (const [tool, args, says] of asked) {
+      const program = new Program(runtime, join(root, "tools", `${tool}.ts`), args, asking, place);
+      const { code, output, errors } = await program.end();
+      assertEquals(code, 0, errors);
+      assertStringIncludes(output + errors, says);
+    }
+    const nobody = await new Program(runtime, file, ["stop", "--network", `${name}-not`], asking, place).end();
+    assertStringIncludes(nobody.errors, "vmnetd: No vmnetd that runs was found here");
+    await daemon.stop();
   });
 
   test(`vmnetd leaves a socket in use alone, and replaces one that was left behind, in ${runtime}`, async () => {

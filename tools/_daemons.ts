@@ -9,7 +9,7 @@
 import { readdirSync, realpathSync, statSync } from "node:fs";
 import { join } from "node:path";
 import process from "node:process";
-import { list, text, type Values } from "./_cli.ts";
+import { controlPath, list, text, UsageError, type Values } from "./_cli.ts";
 
 /** Where the sockets of vmnetd usually are: variables of the environment, and directories. */
 const places = ["$XDG_RUNTIME_DIR", "$TMPDIR", "/tmp", "/run", "/var/run"];
@@ -66,4 +66,30 @@ export async function findDaemons(values: Values): Promise<FoundDaemon[]> {
   const controls = new Set([...namedControls(values), ...usualControls()]);
   const daemons = await Promise.all([...controls].map(ask));
   return daemons.filter((daemon) => daemon !== undefined);
+}
+
+/**
+ * The control socket of the daemon that is meant when the command line names none: the only one that is found, with the
+ * network that it may name.
+ *
+ * @param values The command line.
+ * @param option The option that names one.
+ * @returns The path, or undefined if there is no such daemon.
+ * @throws {UsageError} If there are several.
+ */
+export async function onlyDaemon(values: Values, option = "control"): Promise<string | undefined> {
+  const network = text(values, "network");
+  const found = (await findDaemons(values)).filter(({ networks }) =>
+    network === undefined || networks.some(({ name }) => name === network)
+  );
+  if (found.length <= 1) return found[0]?.control;
+  const controls = found.map(({ control }) => control).join(", ");
+  throw new UsageError(`There are several vmnetd: name one with --${option} PATH, of ${controls}`);
+}
+
+/** The control socket of the daemon to ask: `--control` or `--socket` names it, or it is the only one that is found. */
+export async function daemonOf(values: Values): Promise<string> {
+  const control = controlPath(values) ?? await onlyDaemon(values);
+  if (control !== undefined) return control;
+  throw new UsageError("No vmnetd that runs was found here: name its socket with --socket PATH or --control PATH");
 }
