@@ -169,24 +169,26 @@ function cTests(long) {
   const overDoubles = (build) => [`BUILD=build/${build}`, "ROOM=darwin doubles"];
   // As it is shipped, without sanitizers, the long run tests it; the tests in TypeScript run over nothing else
   const plain = long ? ["test-plain"] : [];
-  const whole = [...plain, "test-asan", "test-tsan"];
+  const shim = "ROOM=core embedded plane gateway";
   return [
-    step("c shim", ["ROOM=core embedded gateway", ...whole, "test-model", "test-fuzz"], long ? 180 : 15),
-    step("c data plane", ["BUILD=build/plane", "ROOM=plane", ...whole], long ? 90 : 15),
-    step(
-      "c macOS sources over doubles",
-      [...overDoubles("macos"), ...plain, "test-asan"],
-      long ? 90 : 15,
-      mac.doubles,
-    ),
+    // The longest first, and the short ones last
+    step("c shim, threads", ["BUILD=build/threads", shim, "test-tsan"], long ? 120 : 15),
+    step("c model and fuzz", ["test-model", "test-fuzz"], long ? 90 : 15),
+    step("c shim", ["BUILD=build/addresses", shim, ...plain, "test-asan"], long ? 120 : 15),
     step(
       "c macOS sources over doubles, threads",
       [...overDoubles("macos-threads"), "test-tsan"],
       long ? 90 : 15,
       mac.doubles,
     ),
-    step("c natives of the package, x64 and arm64", ["test-natives"], 5, noPackage),
+    step(
+      "c macOS sources over doubles",
+      [...overDoubles("macos"), ...plain, "test-asan"],
+      long ? 90 : 15,
+      mac.doubles,
+    ),
     step("c macOS library in a loader, x86_64 and arm64", ["test-macho"], long ? 60 : 10, mac.cross),
+    step("c natives of the package, x64 and arm64", ["test-natives"], 5, noPackage),
     // The list of deliberate errors is compared with the sources; in the long run each of them is made, and must be caught
     command("c deliberate errors", "make", ["-C", "shim", long ? "test-mutants" : "check-mutations"], {
       timeoutMs: (long ? 60 : 2) * minute,
@@ -222,18 +224,27 @@ export async function phases({ long }) {
   // The guest itself and its surroundings are the same over any backend
   const onVmnetInGuests = inGuests.filter((file) => !/\/(harness|netns|package)_test/.test(file));
   const separate = ["guest", "long", "package"].map((name) => `tests/${name}`);
+  // They start programs, each in both runtimes, or read files: the runtime that asks makes little difference
+  const programs = ["shim", "tools"].map((name) => `tests/${name}`);
+  const one = long ? undefined : ["deno"];
   const onVmnet = testFiles("tests/vmnet").filter((file) => !embeddedOnly.includes(file));
   return [
     { name: "checks", lanes: 2, steps: checks() },
     { name: "build", lanes: 1, steps: builds() },
     // More lanes than processors: the tests of threads and deadlines mostly wait
-    { name: "C tests", lanes: 3, steps: cTests(long) },
+    { name: "C tests", lanes: long ? 3 : 4, steps: cTests(long) },
     {
       name: "tests",
       lanes: 2,
-      steps: testSteps([...testFiles("testing"), ...testFiles("tests", separate)], {
-        timeoutMs: (long ? 30 : 4) * minute,
-      }),
+      steps: [
+        ...testSteps([...testFiles("testing"), ...testFiles("tests", [...separate, ...programs])], {
+          timeoutMs: (long ? 30 : 4) * minute,
+        }),
+        ...testSteps(programs.flatMap((folder) => testFiles(folder)), {
+          timeoutMs: (long ? 30 : 4) * minute,
+          runtimes: one,
+        }),
+      ],
     },
     {
       name: "package",
@@ -272,7 +283,13 @@ export async function phases({ long }) {
     {
       name: "guests, macOS sources over doubles",
       lanes: 2,
-      steps: testSteps(onVmnetInGuests, { timeoutMs: 6 * minute, lacks: noGuests, inNetns: true, backend: doubled }),
+      steps: testSteps(onVmnetInGuests, {
+        timeoutMs: 6 * minute,
+        lacks: noGuests,
+        inNetns: true,
+        backend: doubled,
+        runtimes: one,
+      }),
     },
     {
       name: "guests, macOS without root",
