@@ -21,6 +21,7 @@ import { showAsText } from "./inspect.ts";
 import { IpProtocol } from "./ip_protocol.ts";
 import { Ipv4 } from "./ipv4.ts";
 import { Ipv6 } from "./ipv6.ts";
+import type { PacketError } from "./packet_error.ts";
 import { Tcp } from "./tcp.ts";
 import { Udp } from "./udp.ts";
 import { type UdpApplication, udpApplication } from "./udp_application.ts";
@@ -58,6 +59,7 @@ export class Packet {
   /** The bytes, from the first of Ethernet on. They are not copied. */
   readonly frame: Uint8Array;
 
+  #tooShort: PacketError | undefined;
   #ethernet: Ethernet | undefined;
   #arp: Arp | undefined;
   #ipv4: Ipv4 | undefined;
@@ -81,7 +83,18 @@ export class Packet {
    * @throws {PacketError} If the frame is shorter than its header.
    */
   get ethernet(): Ethernet {
-    return this.#ethernet ??= new Ethernet(this.frame);
+    return this.#ethernet ?? this.#readEthernet();
+  }
+
+  /** What is too short for Ethernet is so for every layer: one error for all of them, as to make one takes microseconds. */
+  #readEthernet(): Ethernet {
+    if (this.#tooShort !== undefined) throw this.#tooShort;
+    try {
+      return this.#ethernet = new Ethernet(this.frame);
+    } catch (error) {
+      this.#tooShort = error as PacketError;
+      throw error;
+    }
   }
 
   /**

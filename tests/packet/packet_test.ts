@@ -134,6 +134,14 @@ test("Packet throws a PacketError when a layer around the one in question is bro
   assertEquals(packet.arp, undefined);
 });
 
+test("Packet throws one and the same PacketError for every layer when the frame is too short for Ethernet", () => {
+  const packet = new Packet(new Uint8Array(13));
+  const error = assertThrows(() => packet.ethernet, PacketError, "Cannot read ethernet");
+  for (const name of ["arp", "ip", "icmp", "tcp", "dns", "payload"] as const) {
+    assertStrictEquals(assertThrows(() => packet[name], PacketError), error);
+  }
+});
+
 test("Packet is the line of describe() in templates and on consoles", () => {
   const packet = new Packet(encoded(below, four, udp(ports), text));
   assertEquals([`${packet}`, inspect(packet)], [describe(packet.frame), describe(packet.frame)]);
