@@ -156,7 +156,7 @@ for (const runtime of runtimes) {
       // Devices are none of the files that Deno permits one by one
       const full = await new Program(runtime, file, ["--socket", daemon.path, "-w", "/dev/full"]).end();
       assertEquals(full.code, 1);
-      assertMatch(full.errors, /^end .*\ncapture: Cannot write "\/dev\/full": .*(ENOSPC|No space left)/m);
+      assertMatch(full.errors, /^end .*\nvmnet-capture: Cannot write "\/dev\/full": .*(ENOSPC|No space left)/m);
     } finally {
       clearInterval(flood);
     }

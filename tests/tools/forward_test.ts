@@ -121,7 +121,7 @@ for (const runtime of runtimes) {
     const gone = await run("remove", `tcp:${third}`);
     assertEquals([gone.code, gone.errors], [
       1,
-      `forward: there is no rule tcp:${third}, only udp:${second}:${address}:53\n`,
+      `vmnet-forward: there is no rule tcp:${third}, only udp:${second}:${address}:53\n`,
     ]);
     await json.line(/("removed"[^]*){2}/);
     for (const program of [watching, json]) {
