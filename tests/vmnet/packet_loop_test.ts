@@ -87,7 +87,7 @@ test("break releases the interface and loses nothing, whatever reads next", asyn
   assertEquals(await numbersOf(pair.b, 3), [0, 1, 2]);
   assertEquals(await numbersOf(pair.b, 2), [3, 4]);
   const small = new PacketBatch({ slots: 2 });
-  assertGreaterOrEqual(await pair.b.readable(), 2);
+  while (await pair.b.readable() < 2) await delay(1); // the wire may be behind
   assertEquals(pair.b.read(small), 2);
   assertEquals([...small].map((packet) => [numberOf(packet), packet.length]), [[5, 65], [6, 66]]);
   assertGreater(small.timestampNs(0), 0n);

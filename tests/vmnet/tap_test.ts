@@ -44,8 +44,7 @@ test("a snap length cuts copies, and says how long they were", async () => {
   await using tap = await sw.tap({ snapLength: 18 });
   assertEquals(tap.maxPacketSize, 18);
   wire.a.send(numbered(1), numbered(2, 1000));
-  await until(() => tap.stats().matched === 2, "two copies");
-  assertGreater(await tap.readable(), 0);
+  while (await tap.readable() < 2) await delay(1);
   const batch = new PacketBatch({ maxPacketSize: 18 });
   assertEquals(tap.read(batch), 2);
   assertEquals([0, 1].map((i) => [numberOf(batch.at(i)), batch.byteLength(i), batch.originalLength(i)]), [
