@@ -170,6 +170,17 @@ static void misbehave(int i) {
   close(fd);
 }
 
+/* They still talk, if not at once: what the others flood may fill the queue. Who speaks reads, too, because in the loader
+ * Linux charges the one socket that there is on a Mac for what lies unread, and then nobody hears anything. */
+static bool still_passes(int from, int to, uint8_t *frame, uint32_t length) {
+  static uint8_t bytes[80000];
+  for (int i = 0; i < 100; i++) {
+    while (recv(from, bytes, sizeof bytes, MSG_DONTWAIT) >= 0) continue;
+    if (say(from, frame, length) && hears(to, frame, length, 100)) return true;
+  }
+  return false;
+}
+
 static void test_bad_peers_leave_nothing(void) {
   int before_fds = count_entries("/proc/self/fd"), most = 0;
   int32_t board = new_board(), listener = open_listener(board, 8);
@@ -184,7 +195,7 @@ static void test_bad_peers_leave_nothing(void) {
     if (fds > most) most = fds;
     if (i == count / 2) kib = resident_kib();
     make_frame(frame, 60, everybody, mac_a, (uint32_t)i);
-    if (i % 10 == 0) CHECK(passes(good, other, frame, 60));
+    if (i % 10 == 0) CHECK(still_passes(good, other, frame, 60));
   }
   printf("       %d peers: at most %d descriptors more, %ld KiB more in the second half\n", count, most - before_fds, resident_kib() - kib);
   CHECK(most - before_fds <= 8 + 16 + 16); /* clients, spare sockets, and the network's own */
