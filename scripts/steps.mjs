@@ -224,9 +224,6 @@ export async function phases({ long }) {
   // The guest itself and its surroundings are the same over any backend
   const onVmnetInGuests = inGuests.filter((file) => !/\/(harness|netns|package)_test/.test(file));
   const separate = ["guest", "long", "package"].map((name) => `tests/${name}`);
-  // They start programs, each in both runtimes, or read files: the runtime that asks makes little difference
-  const programs = ["shim", "tools"].map((name) => `tests/${name}`);
-  const one = long ? undefined : ["deno"];
   const onVmnet = testFiles("tests/vmnet").filter((file) => !embeddedOnly.includes(file));
   return [
     { name: "checks", lanes: 2, steps: checks() },
@@ -236,15 +233,9 @@ export async function phases({ long }) {
     {
       name: "tests",
       lanes: 2,
-      steps: [
-        ...testSteps([...testFiles("testing"), ...testFiles("tests", [...separate, ...programs])], {
-          timeoutMs: (long ? 30 : 4) * minute,
-        }),
-        ...testSteps(programs.flatMap((folder) => testFiles(folder)), {
-          timeoutMs: (long ? 30 : 4) * minute,
-          runtimes: one,
-        }),
-      ],
+      steps: testSteps([...testFiles("testing"), ...testFiles("tests", separate)], {
+        timeoutMs: (long ? 30 : 4) * minute,
+      }),
     },
     {
       name: "package",
@@ -288,7 +279,8 @@ export async function phases({ long }) {
         lacks: noGuests,
         inNetns: true,
         backend: doubled,
-        runtimes: one,
+        // The tests above have both over this backend, and the guests before had both
+        runtimes: long ? undefined : ["deno"],
       }),
     },
     {

@@ -15,7 +15,7 @@ import { createReadStream } from "node:fs";
 import process from "node:process";
 import type { Interface, Network, Switch } from "vmnet";
 import { integer, type Print, text, UsageError, type Values } from "./_cli.ts";
-import { namedControls, onlyDaemon } from "./_daemons.ts";
+import { namedControls, noDaemon, onlyDaemon } from "./_daemons.ts";
 import { ReaderGone, type Sink } from "./_capture_sink.ts";
 
 /** How long the end may take before it is no longer waited for. */
@@ -114,7 +114,7 @@ async function foundDaemon(values: Values): Promise<string> {
   const control = await onlyDaemon(values, "vmnetd");
   if (control !== undefined) return control;
   throw new UsageError(
-    "There is nothing to capture: no vmnetd that runs was found here. Name its socket with --socket PATH or --vmnetd " +
+    `There is nothing to capture: ${noDaemon(values)}. Name its socket with --socket PATH or --vmnetd ` +
       "PATH, or capture a new network with --mode, an interface of macOS with --interface, a file with --read",
   );
 }

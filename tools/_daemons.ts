@@ -87,9 +87,17 @@ export async function onlyDaemon(values: Values, option = "control"): Promise<st
   throw new UsageError(`There are several vmnetd: name one with --${option} PATH, of ${controls}`);
 }
 
+/** Why there is no daemon to ask, when none is named. */
+export function noDaemon(values: Values): string {
+  const network = text(values, "network");
+  return network === undefined
+    ? "no vmnetd that runs was found here"
+    : `no vmnetd with a network "${network}" was found here`;
+}
+
 /** The control socket of the daemon to ask: `--control` or `--socket` names it, or it is the only one that is found. */
 export async function daemonOf(values: Values): Promise<string> {
   const control = controlPath(values) ?? await onlyDaemon(values);
   if (control !== undefined) return control;
-  throw new UsageError("No vmnetd that runs was found here: name its socket with --socket PATH or --control PATH");
+  throw new UsageError(`${noDaemon(values)}: name its socket with --socket PATH or --control PATH`);
 }

@@ -15,7 +15,7 @@ import { nonsense, refusalOf } from "./_vmnetd_answers.ts";
 
 const settings = {
   socket: { value: "PATH", help: "first socket of the daemon, if its control socket is beside that", short: "s" },
-  control: { value: "PATH", help: "control socket of the daemon; the one that is found" },
+  control: { value: "PATH", help: "control socket of the daemon; by default the only one that is found" },
   network: { value: "NAME", help: "which network, if there are several" },
   filter: { value: "EXPRESSION", help: "of capture start: only what matches" },
   snap: { value: "BYTES", help: "of capture start: no more of each frame" },

@@ -6,10 +6,11 @@
  *     deno run -A tools/forward.ts add tcp:8080:192.168.64.2:80
  *     deno run -A tools/forward.ts add tcp:2222:52:54:00:0a:0b:0c:22 --wait --check --socket /tmp/vm.sock
  *
- * Theory of operation: vmnetd is asked through its control socket, which is looked for if it is not named. A rule leads to an address; one for a guest by its MAC
- * address or its name is made once the guest has a lease. `watch` follows vmnetd's events and reads the rules every other
- * second besides, because a process that joined the network can change them, too. `--check` connects as a client would;
- * because the port itself is vmnetd's, only what is said on the connection tells that the guest is there.
+ * Theory of operation: vmnetd is asked through its control socket, which is looked for if it is not named. A rule leads to
+ * an address; one for a guest by its MAC address or its name is made once the guest has a lease. `watch` follows vmnetd's
+ * events and reads the rules every other second besides, because a process that joined the network can change them, too.
+ * `--check` connects as a client would; because the port itself is vmnetd's, only what is said on the connection tells that
+ * the guest is there.
  *
  * Status 0: done. 1: it failed, or nothing answered. 2: a wrong command line. 130: interrupted.
  *
@@ -35,7 +36,7 @@ const ABOUT = `Ports of this machine that lead to guests of a vmnetd. COMMAND is
 
 const options = {
   socket: { value: "PATH", help: "first socket of the vmnetd, if its control socket is beside that", short: "s" },
-  control: { value: "PATH", help: "control socket of the vmnetd; the one that is found" },
+  control: { value: "PATH", help: "control socket of the vmnetd; by default the only one that is found" },
   network: { value: "NAME", help: "which network, if there are several" },
   wait: { help: "of add: wait until the guest has a lease, and with --check until it answers" },
   timeout: { value: "SECONDS", help: "with --wait: end with status 1 after so long, 1 to 86400" },

@@ -6,9 +6,10 @@
  *     deno run -A tools/leases.ts
  *     ssh root@$(deno run -A tools/leases.ts --wait 52:54:00:0a:0b:0c --timeout 60)
  *
- * Theory of operation: a vmnetd that is not named is looked for in the usual places (_daemons.ts). Both sources are read as a
- * whole and compared with what was there before (_lease_sources.ts); how macOS writes its file is in _dhcpd_leases.ts. It names a guest by its MAC address, unless the guest identifies itself
- * otherwise, as those with systemd-networkd do: then by that identifier, or by its name.
+ * Theory of operation: a vmnetd that is not named is looked for in the usual places (_daemons.ts). Both sources are read as
+ * a whole and compared with what was there before (_lease_sources.ts); how macOS writes its file is in _dhcpd_leases.ts. It
+ * names a guest by its MAC address, unless the guest identifies itself otherwise, as those with systemd-networkd do: then by
+ * that identifier, or by its name.
  *
  * Status 0: done. 1: no such lease, or it cannot be read. 2: a wrong command line. 130: interrupted.
  *
@@ -18,7 +19,7 @@
 import process from "node:process";
 import { controlPath, harmless, integer, jsonOf, main, readOptions, say, text, UsageError } from "./_cli.ts";
 import { Deadline, interruption, printable, table } from "./_terminal.ts";
-import { onlyDaemon } from "./_daemons.ts";
+import { noDaemon, onlyDaemon } from "./_daemons.ts";
 import { follow } from "./_follow.ts";
 import { changesBetween, hiddenHint, isOf, type Lease, type LeaseTable } from "./_leases.ts";
 
@@ -29,7 +30,7 @@ address is printed. Leases are those of a vmnetd, named or found, or else on mac
 
 const options = {
   socket: { value: "PATH", help: "first socket of a vmnetd, if its control socket is beside that", short: "s" },
-  control: { value: "PATH", help: "control socket of a vmnetd; the one that is found" },
+  control: { value: "PATH", help: "control socket of a vmnetd; by default the only one that is found" },
   file: { value: "FILE", help: "a file in the format of macOS's dhcpd_leases" },
   watch: { help: "go on, and print what is added, changed, renewed, removed, or expires", short: "w" },
   wait: { help: "wait until GUEST has an address, print it, and end" },
@@ -155,11 +156,11 @@ await main(NAME, async () => {
     throw new UsageError("--file is one source, vmnetd another: not both");
   }
   const { leaseSourceOf } = await import("./_lease_sources.ts");
-  const found = control === undefined && file === undefined ? await onlyDaemon(values) : control;
-  const source = leaseSourceOf(found, file, isWatching || isWaiting);
+  const daemon = control ?? (file === undefined ? await onlyDaemon(values) : undefined);
+  const source = leaseSourceOf(daemon, file, isWatching || isWaiting);
   if (source === undefined) {
     throw new UsageError(
-      "No vmnetd that runs was found here: name its socket with --socket PATH or --control PATH, or a file with --file",
+      `${noDaemon(values)}: name its socket with --socket PATH or --control PATH, or a file with --file`,
     );
   }
   if (!isWatching && !isWaiting) return printLeases(await source.read(), guest, is("all"), is("json"));

@@ -304,7 +304,10 @@ for (const runtime of runtimes) {
       [["--socket", daemon.path, "--network", "x"], /^vmnet-capture: "network" takes one of vmnet0, not "x"\n/, 1],
       [["--socket", "/nowhere"], /^vmnet-capture: Cannot ask "\/nowhere\.control": .*ENOENT/, 1],
       [["--socket", daemon.path, "-w", "/nowhere/x"], /^vmnet-capture: Cannot write "\/nowhere\/x": /m, 1],
-      [["--network", "there-is-none"], /^vmnet-capture: There is nothing to capture: no vmnetd .*--socket PATH/],
+      [
+        ["--network", "there-is-none"],
+        /^vmnet-capture: There is nothing to capture: no vmnetd with a network "there-is-none" .*--socket PATH/,
+      ],
       [["--read", "/nowhere"], /^vmnet-capture: Cannot read "\/nowhere": ENOENT/m, 1],
     ];
     for (const [args, says, code = 2] of wrong) {

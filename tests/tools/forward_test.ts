@@ -189,7 +189,7 @@ for (const runtime of runtimes) {
       [["list", "--wait"], 2, "--wait is about add"],
       [["watch", "--check"], 2, "--check is about list and add"],
       [["list", "--send", "x"], 2, "--send is about --check"],
-      [["list", "--network", "there-is-none"], 2, "No vmnetd that runs was found here: name its socket"],
+      [["list", "--network", "there-is-none"], 2, 'no vmnetd with a network "there-is-none" was found here'],
       [["list", "-s", "/nowhere/x"], 1, 'Cannot ask "/nowhere/x.control"'],
       [["watch", "-s", "/nowhere/x"], 1, 'Cannot ask "/nowhere/x.control"'],
     ];

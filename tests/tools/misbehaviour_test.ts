@@ -155,7 +155,7 @@ for (const runtime of runtimes) {
       [["vmnetd", "status", "-s", ""], '--socket takes PATH, not ""'],
       [
         ["vmnetd", "status", "--network", "there-is-none"],
-        "No vmnetd that runs was found here: name its socket with --socket PATH or --control PATH",
+        'no vmnetd with a network "there-is-none" was found here: name its socket with --socket PATH or --control PATH',
       ],
       [["perf", "--nonsense"], "Unknown option '--nonsense'"],
       [["doctor", "--json=1"], "Option '--json' does not take an argument"],

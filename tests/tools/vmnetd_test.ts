@@ -196,7 +196,7 @@ for (const runtime of runtimes) {
       assertStringIncludes(output + errors, says);
     }
     const nobody = await new Program(runtime, file, ["stop", "--network", `${name}-not`], undefined, place).end();
-    assertStringIncludes(nobody.errors, "vmnetd: No vmnetd that runs was found here");
+    assertStringIncludes(nobody.errors, `vmnetd: no vmnetd with a network "${name}-not" was found here`);
     await daemon.stop();
   });
 
